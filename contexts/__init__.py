@@ -1,0 +1,1 @@
+"""Bounded contexts, one folder each. None imports another."""

@@ -1,0 +1,1 @@
+"""The orders context: placing, changing, paying, shipping, delivering, cancelling, refunding."""

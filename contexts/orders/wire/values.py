@@ -1,0 +1,257 @@
+"""Money, times, orders and recorded events, as messages and as dataclasses."""
+
+from typing import assert_never
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from contexts.orders.events import (
+    Money,
+    OrderCancelled,
+    OrderDelivered,
+    OrderEvent,
+    OrderLine,
+    OrderLineAdded,
+    OrderLineQuantityChanged,
+    OrderLineRemoved,
+    OrderPaid,
+    OrderPlaced,
+    OrderShipped,
+    PaymentReceived,
+    PaymentRefunded,
+)
+from contexts.orders.view import (
+    OrderState,
+    OrderView,
+    PaymentState,
+    PaymentView,
+    ShipmentView,
+)
+from eventcore.messages import EventEnvelope, Instant
+from orderes.events.v1 import events_pb2
+from orderes.type.v1 import money_pb2
+from orderes.v1 import order_pb2
+
+_MICROS_IN_SECOND = 1_000_000
+_NANOS_IN_MICRO = 1_000
+
+_STATES = {
+    state: order_pb2.OrderState.Value(f"ORDER_STATE_{state.value}")
+    for state in OrderState
+}
+_STATES_BY_NUMBER: dict[int, OrderState] = {
+    number: state for state, number in _STATES.items()
+}
+
+_PAYMENT_STATES = {
+    state: order_pb2.PaymentState.Value(f"PAYMENT_STATE_{state.value}")
+    for state in PaymentState
+}
+
+
+def timestamp(instant: Instant) -> Timestamp:
+    """An instant as a message, exactly."""
+    seconds, micros = divmod(instant, _MICROS_IN_SECOND)
+    return Timestamp(seconds=seconds, nanos=micros * _NANOS_IN_MICRO)
+
+
+def instant_from_timestamp(message: Timestamp) -> Instant:
+    """The instant of a well-formed timestamp; what is finer than a microsecond is cut off."""
+    return message.seconds * _MICROS_IN_SECOND + message.nanos // _NANOS_IN_MICRO
+
+
+def money_to_proto(money: Money) -> money_pb2.Money:
+    """An amount as a message."""
+    return money_pb2.Money(
+        currency_code=money.currency_code, minor_units=money.minor_units
+    )
+
+
+def money_from_proto(message: money_pb2.Money) -> Money:
+    """The amount that a message of ours holds."""
+    return Money(currency_code=message.currency_code, minor_units=message.minor_units)
+
+
+def state_to_proto(state: OrderState) -> order_pb2.OrderState.ValueType:
+    """The number of a state."""
+    return _STATES[state]
+
+
+def state_from_proto(number: int) -> OrderState | None:
+    """The state of a number; None for UNSPECIFIED and for numbers that are not of the contract."""
+    return _STATES_BY_NUMBER.get(number)
+
+
+def order_to_proto(view: OrderView) -> order_pb2.Order:
+    """An order as clients see it."""
+    message = order_pb2.Order(
+        order_id=view.order_id,
+        customer_id=view.customer_id,
+        state=_STATES[view.state],
+        payment_state=_PAYMENT_STATES[view.payment_state],
+        currency_code=view.currency_code,
+        lines=[
+            order_pb2.OrderLine(
+                product_id=line.product_id,
+                quantity=line.quantity,
+                unit_price=money_to_proto(line.unit_price),
+            )
+            for line in view.lines
+        ],
+        total=money_to_proto(view.total),
+        amount_paid=money_to_proto(view.amount_paid),
+        amount_refunded=money_to_proto(view.amount_refunded),
+        payments=[_payment_to_proto(payment) for payment in view.payments],
+        cancel_reason=view.cancel_reason,
+        version=view.version,
+        position=view.position,
+        place_time=timestamp(view.place_time),
+        update_time=timestamp(view.update_time),
+    )
+    if view.shipment is not None:
+        message.shipment.CopyFrom(_shipment_to_proto(view.shipment))
+    return message
+
+
+def _payment_to_proto(payment: PaymentView) -> order_pb2.Payment:
+    return order_pb2.Payment(
+        payment_id=payment.payment_id,
+        amount=money_to_proto(payment.amount),
+        refunded=money_to_proto(payment.refunded),
+        record_time=timestamp(payment.record_time),
+    )
+
+
+def _shipment_to_proto(shipment: ShipmentView) -> order_pb2.Shipment:
+    return order_pb2.Shipment(
+        carrier=shipment.carrier,
+        tracking_number=shipment.tracking_number,
+        ship_time=timestamp(shipment.ship_time),
+        deliver_time=None
+        if shipment.deliver_time is None
+        else timestamp(shipment.deliver_time),
+    )
+
+
+def order_from_proto(message: order_pb2.Order) -> OrderView:
+    """The order in a message that `order_to_proto` made. Its payment state is derived again.
+
+    Raises:
+        KeyError: its state is not one that this code knows.
+    """
+    return OrderView(
+        order_id=message.order_id,
+        customer_id=message.customer_id,
+        state=_STATES_BY_NUMBER[message.state],
+        currency_code=message.currency_code,
+        lines=tuple(line_from_proto(line) for line in message.lines),
+        total=money_from_proto(message.total),
+        amount_paid=money_from_proto(message.amount_paid),
+        amount_refunded=money_from_proto(message.amount_refunded),
+        payments=tuple(
+            PaymentView(
+                payment_id=payment.payment_id,
+                amount=money_from_proto(payment.amount),
+                refunded=money_from_proto(payment.refunded),
+                record_time=instant_from_timestamp(payment.record_time),
+            )
+            for payment in message.payments
+        ),
+        shipment=_shipment_from_proto(message.shipment)
+        if message.HasField("shipment")
+        else None,
+        cancel_reason=message.cancel_reason,
+        version=message.version,
+        position=message.position,
+        place_time=instant_from_timestamp(message.place_time),
+        update_time=instant_from_timestamp(message.update_time),
+    )
+
+
+def line_from_proto(message: order_pb2.OrderLine) -> OrderLine:
+    """The line that a message of ours holds."""
+    return OrderLine(
+        product_id=message.product_id,
+        quantity=message.quantity,
+        unit_price=money_from_proto(message.unit_price),
+    )
+
+
+def _shipment_from_proto(message: order_pb2.Shipment) -> ShipmentView:
+    return ShipmentView(
+        carrier=message.carrier,
+        tracking_number=message.tracking_number,
+        ship_time=instant_from_timestamp(message.ship_time),
+        deliver_time=instant_from_timestamp(message.deliver_time)
+        if message.HasField("deliver_time")
+        else None,
+    )
+
+
+def recorded_event(
+    envelope: EventEnvelope, event: OrderEvent
+) -> events_pb2.RecordedEvent:
+    """An event with its envelope, as it is listed and published."""
+    message = events_pb2.RecordedEvent(
+        event_id=envelope.event_id,
+        type=envelope.type,
+        schema_version=envelope.schema_version,
+        order_id=envelope.stream.key,
+        order_version=envelope.stream_version,
+        position=envelope.position,
+        record_time=timestamp(envelope.record_time),
+        correlation_id=envelope.trace.correlation_id,
+        causation_id=envelope.trace.causation_id,
+        actor=envelope.trace.actor,
+        traceparent=envelope.trace.traceparent,
+    )
+    _set_payload(message, event)
+    return message
+
+
+def _set_payload(message: events_pb2.RecordedEvent, event: OrderEvent) -> None:  # noqa: C901 (a union is taken apart in one place)
+    """Sets the one field of the payload that the event belongs into."""
+    match event:
+        case OrderPlaced():
+            message.order_placed.customer_id = event.customer_id
+            message.order_placed.currency_code = event.currency_code
+            message.order_placed.lines.extend(map(_event_line, event.lines))
+        case OrderLineAdded():
+            message.order_line_added.line.CopyFrom(_event_line(event.line))
+        case OrderLineRemoved():
+            message.order_line_removed.product_id = event.product_id
+        case OrderLineQuantityChanged():
+            changed = message.order_line_quantity_changed
+            changed.product_id = event.product_id
+            changed.old_quantity = event.old_quantity
+            changed.new_quantity = event.new_quantity
+        case PaymentReceived():
+            received = message.payment_received
+            received.payment_id = event.payment_id
+            received.amount.CopyFrom(money_to_proto(event.amount))
+        case OrderPaid():
+            paid = message.order_paid
+            paid.amount_paid.CopyFrom(money_to_proto(event.amount_paid))
+        case OrderShipped():
+            message.order_shipped.carrier = event.carrier
+            message.order_shipped.tracking_number = event.tracking_number
+        case OrderDelivered():
+            message.order_delivered.SetInParent()
+        case OrderCancelled():
+            cancelled = message.order_cancelled
+            cancelled.reason = event.reason
+            cancelled.refund_due.CopyFrom(money_to_proto(event.refund_due))
+        case PaymentRefunded():
+            refunded = message.payment_refunded
+            refunded.payment_id = event.payment_id
+            refunded.refund_id = event.refund_id
+            refunded.amount.CopyFrom(money_to_proto(event.amount))
+        case _:
+            assert_never(event)
+
+
+def _event_line(line: OrderLine) -> events_pb2.Line:
+    return events_pb2.Line(
+        product_id=line.product_id,
+        quantity=line.quantity,
+        unit_price=money_to_proto(line.unit_price),
+    )

@@ -1,0 +1,318 @@
+"""The one tree of errors.
+
+    EventCoreError
+    ├── InvalidFields          the request is malformed; every wrong field is named
+    ├── Refusal                the domain says no; stored with the command
+    │   └── VersionMismatch    the stream has moved on from the version that the caller expects
+    ├── CommandIdReused        the id belongs to a command of other content
+    ├── CommandNotFound        no such command is stored
+    ├── CommandQueueFull       no room; nothing is stored
+    ├── ShuttingDown           the server drains
+    ├── StoreUnavailable       the database does not answer
+    │   └── StoreBroken        it failed in a way that only a restart can judge
+    ├── StoreMismatch          a position of another store
+    ├── ProjectionLagging      the read models are not there yet
+    ├── StreamConflict         an append lost: the stream has another version
+    ├── CommandIdTaken         an insert lost: the id is in the journal
+    ├── CheckpointMoved        another projector moved the checkpoint
+    ├── CorruptLog             the log contradicts itself
+    ├── UnknownEvent           an event of a type or version that this code does not know
+    └── StartFailed            a process cannot start; the message says what to do
+
+Facts are attributes; `kind`, `reason` and `facts` are what an edge needs to answer in its own
+protocol. The message is for people and never holds anything internal.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from eventcore.messages import Kind, Lane, RefusalRecord, StreamId
+
+FIELDS_SHOWN_MAX = 5
+"""Fields that the message of `InvalidFields` names; its violations are all of them."""
+
+
+class EventCoreError(Exception):
+    """An error that the house knows."""
+
+    kind: Kind = Kind.FAULT
+    reason: str = "INTERNAL"
+    retry_delay_seconds: float | None = None
+    """How long to wait before the same call may succeed; None where waiting does not help."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What a program may want to know, by name."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """One field that is wrong, and what would be right."""
+
+    field: str
+    """Path in the request, as in "lines[3].quantity"."""
+    description: str
+
+
+class InvalidFields(EventCoreError):
+    """The request is malformed."""
+
+    kind = Kind.INVALID
+    reason = "INVALID_FIELDS"
+
+    def __init__(self, violations: Sequence[FieldViolation]) -> None:
+        shown = ", ".join(fault.field for fault in violations[:FIELDS_SHOWN_MAX])
+        rest = len(violations) - FIELDS_SHOWN_MAX
+        more = f" and {rest} more" if rest > 0 else ""
+        super().__init__(f"invalid fields: {shown}{more}")
+        self.violations = tuple(violations)
+
+
+class Refusal(EventCoreError):
+    """The domain says no. It is an answer, not a fault: it is stored with the command."""
+
+    def __init__(
+        self,
+        *,
+        kind: Kind,
+        reason: str,
+        message: str,
+        rule: str = "",
+        facts: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.reason = reason
+        self.rule = rule
+        self._facts = dict(facts or {})
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        return self._facts
+
+    def record(self) -> RefusalRecord:
+        """The refusal as data."""
+        return RefusalRecord(
+            kind=self.kind,
+            reason=self.reason,
+            message=self.message,
+            rule=self.rule,
+            facts=self._facts,
+        )
+
+    @staticmethod
+    def of(record: RefusalRecord) -> "Refusal":
+        """The refusal that a record was made from."""
+        return Refusal(
+            kind=record.kind,
+            reason=record.reason,
+            message=record.message,
+            rule=record.rule,
+            facts=record.facts,
+        )
+
+
+class VersionMismatch(Refusal):
+    """The stream has moved on from the version that the caller expects."""
+
+    def __init__(self, *, expected: int, actual: int) -> None:
+        super().__init__(
+            kind=Kind.CONFLICT,
+            reason="VERSION_MISMATCH",
+            message=f"expected version {expected}, but it is {actual}: read again, "
+            "decide again and send a new command",
+            facts={"expected_version": str(expected), "actual_version": str(actual)},
+        )
+        self.expected = expected
+        self.actual = actual
+
+
+class CommandIdReused(EventCoreError):
+    """The command_id was used for a command of other content."""
+
+    kind = Kind.ALREADY_EXISTS
+    reason = "COMMAND_ID_REUSED"
+
+    def __init__(self, command_id: str) -> None:
+        super().__init__(
+            f"command_id {command_id} was used for a command of other content: "
+            "choose a new command_id"
+        )
+        self.command_id = command_id
+
+
+class CommandNotFound(EventCoreError):
+    """No such command is stored."""
+
+    kind = Kind.NOT_FOUND
+    reason = "COMMAND_NOT_FOUND"
+
+    def __init__(self, command_id: str) -> None:
+        super().__init__(
+            f"no command {command_id} is stored; one in flight may still come: "
+            "repeat the command to settle it"
+        )
+        self.command_id = command_id
+
+
+class CommandQueueFull(EventCoreError):
+    """The lane is full, or the caller's time would pass in it. Nothing is stored."""
+
+    kind = Kind.EXHAUSTED
+    reason = "COMMAND_QUEUE_FULL"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        lane: Lane,
+        depth: int,
+        capacity: int,
+        retry_delay_seconds: float,
+    ) -> None:
+        super().__init__(message)
+        self.lane = lane
+        self.depth = depth
+        self.capacity = capacity
+        self.retry_delay_seconds = retry_delay_seconds
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        return {
+            "lane": self.lane.value,
+            "depth": str(self.depth),
+            "capacity": str(self.capacity),
+        }
+
+
+class ShuttingDown(EventCoreError):
+    """The server drains before it stops."""
+
+    kind = Kind.UNAVAILABLE
+    reason = "SHUTTING_DOWN"
+    retry_delay_seconds = 1.0
+
+    def __init__(self) -> None:
+        super().__init__("the server is shutting down: retry with the same command_id")
+
+
+class StoreUnavailable(EventCoreError):
+    """The database does not answer; what became of the command is not known."""
+
+    kind = Kind.UNAVAILABLE
+    reason = "STORE_UNAVAILABLE"
+    retry_delay_seconds = 1.0
+
+    def __init__(
+        self, message: str = "the store does not answer: retry the same call"
+    ) -> None:
+        super().__init__(message)
+
+
+class StoreBroken(StoreUnavailable):
+    """The store failed in a way after which only what is on disk can be trusted.
+
+    The process that owns the store stops answering and exits; its restart reads the truth.
+    """
+
+
+class StoreMismatch(EventCoreError):
+    """The position is of another store."""
+
+    kind = Kind.PRECONDITION
+    reason = "STORE_MISMATCH"
+
+    def __init__(self, *, given: str, actual: str) -> None:
+        super().__init__(
+            "the store_id is of another store: drop the positions that came with it"
+        )
+        self.given = given
+        self.actual = actual
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        return {"store_id": self.actual}
+
+
+class ProjectionLagging(EventCoreError):
+    """The read models have not reached the position that was asked for."""
+
+    kind = Kind.UNAVAILABLE
+    reason = "PROJECTION_LAGGING"
+
+    def __init__(
+        self, *, min_position: int, position: int, retry_delay_seconds: float
+    ) -> None:
+        super().__init__(
+            f"the read model is at position {position}, not yet at {min_position}: retry"
+        )
+        self.min_position = min_position
+        self.position = position
+        self.retry_delay_seconds = retry_delay_seconds
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        return {
+            "min_position": str(self.min_position),
+            "position": str(self.position),
+        }
+
+
+class StreamConflict(EventCoreError):
+    """An append lost: the stream has another version than the one expected."""
+
+    kind = Kind.CONFLICT
+    reason = "VERSION_MISMATCH"
+
+    def __init__(self, streams: Sequence[StreamId] = ()) -> None:
+        super().__init__("a stream has another version than the append expects")
+        self.streams = tuple(streams)
+
+
+class CommandIdTaken(EventCoreError):
+    """An insert lost: a command_id is in the journal already."""
+
+    kind = Kind.ALREADY_EXISTS
+    reason = "COMMAND_ID_REUSED"
+
+    def __init__(self) -> None:
+        super().__init__("a command_id is in the journal already")
+
+
+class CheckpointMoved(EventCoreError):
+    """The checkpoint is not where this projector left it: another one moved it."""
+
+    def __init__(self, projection: str, *, expected: int | None) -> None:
+        place = "absent" if expected is None else f"at {expected}"
+        super().__init__(
+            f"the checkpoint of {projection} is not {place}: "
+            "another projector has moved it"
+        )
+        self.projection = projection
+        self.expected = expected
+
+
+class CorruptLog(EventCoreError):
+    """The log contradicts itself: a hole, or an event that is not the one it was."""
+
+
+class UnknownEvent(EventCoreError):
+    """An event of a type or a schema version that this code does not know."""
+
+    def __init__(self, *, type: str, schema_version: int, position: int) -> None:  # noqa: A002
+        super().__init__(
+            f"event {type} version {schema_version} at position {position} is unknown to "
+            "this code: run the release that wrote it, or a newer one"
+        )
+        self.type = type
+        self.schema_version = schema_version
+        self.position = position
+
+
+class StartFailed(EventCoreError):
+    """A process cannot start. The message says why and what to do."""

@@ -1,0 +1,1 @@
+"""The orders context: its domain, its view and its wire mapping."""
