@@ -1,0 +1,55 @@
+"""What holds for the log in every store: how events get their places, without a hole."""
+
+from collections.abc import Sequence
+
+from eventcore.errors import CorruptLog
+from eventcore.event_store import StreamAppend
+from eventcore.messages import EventEnvelope, Instant
+
+
+def place(
+    appends: Sequence[StreamAppend], *, after: int, record_time: Instant
+) -> list[EventEnvelope]:
+    """Gives each event its position and its version."""
+    envelopes: list[EventEnvelope] = []
+    position = after
+    for append in appends:
+        version = append.expected_version
+        for event in append.events:
+            position += 1
+            version += 1
+            envelopes.append(
+                EventEnvelope(
+                    position=position,
+                    event_id=event.event_id,
+                    stream=append.stream,
+                    stream_version=version,
+                    type=event.type,
+                    schema_version=event.schema_version,
+                    record_time=record_time,
+                    payload=event.payload,
+                    trace=event.trace,
+                )
+            )
+    return envelopes
+
+
+def check_contiguous(
+    positions: Sequence[int], *, after_position: int, head_position: int, limit: int
+) -> None:
+    """Raises `CorruptLog` unless the positions follow `after_position` without a hole."""
+    if after_position > head_position:
+        raise CorruptLog(
+            f"position {after_position} is beyond the end of the log, {head_position}: "
+            "this is another store, or an older copy of it"
+        )
+    expected = min(limit, head_position - after_position)
+    for offset, position in enumerate(positions, start=1):
+        if position != after_position + offset:
+            raise CorruptLog(
+                f"position {after_position + offset} is missing in the log"
+            )
+    if len(positions) != expected:
+        raise CorruptLog(
+            f"position {after_position + len(positions) + 1} is missing in the log"
+        )

@@ -1,0 +1,1 @@
+"""The ports in memory, with the same guarantees but durability: for fast tests."""
