@@ -1,0 +1,1 @@
+"""What every process has: settings, logs, a metrics port, and a life from start to drain."""

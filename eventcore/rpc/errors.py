@@ -1,0 +1,192 @@
+"""The one place where an error becomes a status of gRPC, with its details.
+
+    Kind            status                  details beside ErrorInfo
+    INVALID         INVALID_ARGUMENT        BadRequest
+    NOT_FOUND       NOT_FOUND
+    ALREADY_EXISTS  ALREADY_EXISTS
+    PRECONDITION    FAILED_PRECONDITION     PreconditionFailure, if a rule refused
+    CONFLICT        ABORTED
+    EXHAUSTED       RESOURCE_EXHAUSTED      RetryInfo
+    UNAVAILABLE     UNAVAILABLE             RetryInfo
+    FAULT           INTERNAL                (nothing of the error itself)
+
+RetryInfo, and the trailer grpc-retry-pushback-ms with the same delay, come with every error that
+says how long to wait. Client libraries honour only the trailer.
+"""
+
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import (  # type: ignore[import-untyped]
+    BadRequest,
+    ErrorInfo,
+    PreconditionFailure,
+    RetryInfo,
+)
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
+
+from eventcore.errors import EventCoreError, FieldViolation, InvalidFields, Refusal
+from eventcore.messages import Kind, RefusalRecord
+from eventcore.rpc.call import CORRELATION_ID, Call
+
+STATUS_DETAILS = "grpc-status-details-bin"
+RETRY_PUSHBACK = "grpc-retry-pushback-ms"
+
+MESSAGE_BYTES_MAX = 512
+"""In UTF-8; on the wire each byte outside ASCII takes three."""
+VIOLATIONS_MAX = 20
+DETAILS_BYTES_MAX = 4096
+"""Of the whole google.rpc.Status: clients take 8 KiB of trailers, in base64, by default."""
+METADATA_BYTES_MAX = 2048
+"""Of ErrorInfo.metadata; with a message and a PreconditionFailure it stays within the details."""
+VALUE_BYTES_MAX = 256
+"""Of one value of ErrorInfo.metadata, or of one text of a violation."""
+RETRY_DELAY_SECONDS_MAX = 30.0
+RETRY_JITTER = 0.2
+"""A delay is spread by ±20 %, so that clients refused at once do not come back at once."""
+
+FAULT_MESSAGE = "internal error; give the operator the correlation id"
+
+_ANY_OVERHEAD_BYTES = 64
+_ENTRY_OVERHEAD_BYTES = 8
+
+_CODES = {
+    Kind.INVALID: grpc.StatusCode.INVALID_ARGUMENT,
+    Kind.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Kind.ALREADY_EXISTS: grpc.StatusCode.ALREADY_EXISTS,
+    Kind.PRECONDITION: grpc.StatusCode.FAILED_PRECONDITION,
+    Kind.CONFLICT: grpc.StatusCode.ABORTED,
+    Kind.EXHAUSTED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Kind.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+    Kind.FAULT: grpc.StatusCode.INTERNAL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorAnswer:
+    """What the client gets in place of a response."""
+
+    code: grpc.StatusCode
+    message: str
+    trailers: tuple[tuple[str, str | bytes], ...]
+
+
+def status_of(error: EventCoreError | RefusalRecord) -> int:
+    """The number of the status, as in google.rpc.Code, that the error is answered with."""
+    number: int = _CODES[error.kind].value[0]
+    return number
+
+
+def is_fault(error: BaseException) -> bool:
+    """Whether the error is one of the server's own, to be logged and not to be shown."""
+    return not isinstance(error, EventCoreError) or error.kind is Kind.FAULT
+
+
+def answer_of(error: BaseException, call: Call, *, domain: str) -> ErrorAnswer:
+    """The answer that tells the client of the error."""
+    if not isinstance(error, EventCoreError) or error.kind is Kind.FAULT:
+        return _fault_answer(call, domain)
+    code = _CODES[error.kind]
+    message = cut(error.message, MESSAGE_BYTES_MAX)
+    status = Status(code=status_of(error), message=message)
+    rule = error.rule if isinstance(error, Refusal) else ""
+    violations = error.violations if isinstance(error, InvalidFields) else ()
+    facts = {"rule": rule} if rule else {}
+    if len(violations) > VIOLATIONS_MAX:
+        facts["violations_total"] = str(len(violations))
+    facts |= call.subject | dict(error.facts)
+    _add(status, _error_info(error.reason, facts, call, domain))
+    trailers: list[tuple[str, str | bytes]] = []
+    if error.retry_delay_seconds is not None:
+        delay_ms = _retry_delay_ms(error.retry_delay_seconds)
+        retry = RetryInfo()
+        retry.retry_delay.FromMilliseconds(delay_ms)
+        _add(status, retry)
+        trailers.append((RETRY_PUSHBACK, str(delay_ms)))
+    if rule:
+        _add(status, _precondition_failure(rule, message, call))
+    if violations:
+        room = DETAILS_BYTES_MAX - status.ByteSize() - _ANY_OVERHEAD_BYTES
+        _add(status, _bad_request(violations, room))
+    return _answer(code, status, call, trailers)
+
+
+def _fault_answer(call: Call, domain: str) -> ErrorAnswer:
+    code = grpc.StatusCode.INTERNAL
+    status = Status(code=code.value[0], message=FAULT_MESSAGE)
+    _add(status, _error_info("INTERNAL", call.subject, call, domain))
+    return _answer(code, status, call, [])
+
+
+def _answer(
+    code: grpc.StatusCode,
+    status: Status,
+    call: Call,
+    trailers: list[tuple[str, str | bytes]],
+) -> ErrorAnswer:
+    trailers.append((CORRELATION_ID, call.correlation_id))
+    trailers.append((STATUS_DETAILS, status.SerializeToString()))
+    return ErrorAnswer(code, status.message, tuple(trailers))
+
+
+def _add(status: Status, detail: Message) -> None:
+    packed = AnyMessage()
+    packed.Pack(detail)
+    status.details.append(packed)
+
+
+def _error_info(
+    reason: str, facts: Mapping[str, str], call: Call, domain: str
+) -> ErrorInfo:
+    info = ErrorInfo(reason=reason, domain=domain)
+    room = METADATA_BYTES_MAX
+    for name, value in {"correlation_id": call.correlation_id, **facts}.items():
+        shown = cut(value, VALUE_BYTES_MAX)
+        room -= len(name) + len(shown.encode()) + _ENTRY_OVERHEAD_BYTES
+        if room < 0:
+            break  # The first ones weigh most: ids and the rule, then the facts.
+        info.metadata[name] = shown
+    return info
+
+
+def _precondition_failure(rule: str, message: str, call: Call) -> PreconditionFailure:
+    # What a command is about is whatever the servicer named beside the command itself.
+    about = [value for name, value in call.subject.items() if name != "command_id"]
+    violation = PreconditionFailure.Violation(
+        type=rule,
+        subject=cut(about[0], VALUE_BYTES_MAX) if about else "",
+        description=message,
+    )
+    return PreconditionFailure(violations=[violation])
+
+
+def _bad_request(violations: Iterable[FieldViolation], room: int) -> BadRequest:
+    """Names as many violations as may be named and as there is room for."""
+    request = BadRequest()
+    for violation in violations:
+        named = BadRequest.FieldViolation(
+            field=cut(violation.field, VALUE_BYTES_MAX),
+            description=cut(violation.description, VALUE_BYTES_MAX),
+        )
+        room -= named.ByteSize() + _ENTRY_OVERHEAD_BYTES
+        if room < 0 or len(request.field_violations) == VIOLATIONS_MAX:
+            break
+        request.field_violations.append(named)
+    return request
+
+
+def _retry_delay_ms(seconds: float) -> int:
+    spread = random.uniform(1 - RETRY_JITTER, 1 + RETRY_JITTER)  # noqa: S311  # No secret.
+    return round(1000 * min(seconds * spread, RETRY_DELAY_SECONDS_MAX))
+
+
+def cut(text: str, bytes_max: int) -> str:
+    """The text as valid UTF-8 of at most `bytes_max` bytes; one that is cut ends in "..."."""
+    encoded = text.encode(errors="replace")
+    if len(encoded) <= bytes_max:
+        return encoded.decode()
+    return encoded[: bytes_max - 3].decode(errors="ignore") + "..."

@@ -1,0 +1,219 @@
+"""The metrics of every process: names, labels and buckets, in one place.
+
+Labels come from closed sets (methods and handlers that the code registers, lanes, reasons, rules,
+projections), so that no request can make a new time series. Children are resolved once and kept:
+what runs for every command is one dictionary lookup and one addition. What can be read when it is
+asked for (`watch_…`) costs the hot path nothing.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from eventcore.messages import Lane
+
+UNKNOWN_METHOD = "unknown"
+"""The one label of all methods that the server does not have."""
+
+RPC_SECONDS = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1,
+    2.5,
+    5,
+    10,
+    30,
+)
+COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+BATCH_COMMANDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+
+class CommandOutcome(Enum):
+    """What became of a command, as it is counted."""
+
+    COMMITTED = "committed"
+    """Executed and stored; also when there was nothing to do."""
+    REFUSED = "refused"
+    """The domain said no, and the refusal is stored."""
+    DEDUPLICATED = "deduplicated"
+    """Answered with the stored outcome of an earlier call."""
+    NOT_ACCEPTED = "not_accepted"
+    """Malformed, an id that was used, no room, or the server drains: nothing is stored."""
+    ABANDONED = "abandoned"
+    """Its caller went away: withdrawn if it was not yet taken, executed unheard if it was."""
+    FAILED = "failed"
+    """A fault of the server or of its store: the outcome is unknown."""
+
+
+class RpcMetrics:
+    """How long RPCs take, by method and status code."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._duration = Histogram(
+            "orderes_rpc_duration_seconds",
+            "Duration of RPCs, from the parsed headers to the status.",
+            ("method", "code"),
+            buckets=RPC_SECONDS,
+            registry=registry,
+        )
+        self._children: dict[tuple[str, str], Histogram] = {}
+
+    def observe(self, method: str, code: str, seconds: float) -> None:
+        """Records an RPC that has ended.
+
+        Args:
+            method: One that the server has, as in "/package.Service/Method", or `UNKNOWN_METHOD`.
+            code: Name of its status code, as in "OK".
+            seconds: Its duration.
+        """
+        child = self._children.get((method, code))
+        if child is None:
+            child = self._duration.labels(method, code)
+            self._children[method, code] = child
+        child.observe(seconds)
+
+
+class WriteMetrics:
+    """The command queue and the writer behind it."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._depth = Gauge(
+            "orderes_command_queue_depth",
+            "Commands that hold a slot of the lane.",
+            ("lane",),
+            registry=registry,
+        )
+        self._capacity = Gauge(
+            "orderes_command_queue_capacity",
+            "Slots of the lane.",
+            ("lane",),
+            registry=registry,
+        )
+        self._commands = Counter(
+            "orderes_commands",
+            "Commands by what became of them.",
+            ("type", "outcome"),
+            registry=registry,
+        )
+        self._refusals = Counter(
+            "orderes_refusals",
+            "Commands that were turned away: by the domain, or for want of room "
+            "(COMMAND_QUEUE_FULL). The rule is empty unless the reason is RULE_VIOLATED.",
+            ("reason", "rule", "lane"),
+            registry=registry,
+        )
+        self._batch_commands = Histogram(
+            "orderes_commit_batch_commands",
+            "Commands per commit.",
+            buckets=BATCH_COMMANDS,
+            registry=registry,
+        )
+        self._commit_seconds = Histogram(
+            "orderes_commit_seconds",
+            "Duration of a batch's transaction, until it is on disk.",
+            buckets=COMMIT_SECONDS,
+            registry=registry,
+        )
+        self._events_appended = Counter(
+            "orderes_events_appended",
+            "Events that were committed to the log.",
+            registry=registry,
+        )
+        self._command_children: dict[tuple[str, CommandOutcome], Counter] = {}
+        self._refusal_children: dict[tuple[str, str, Lane], Counter] = {}
+
+    def watch_lane(
+        self, lane: Lane, *, capacity: int, depth: Callable[[], float]
+    ) -> None:
+        """Shows a lane of the queue. `depth` is called from the thread that serves the metrics."""
+        self._capacity.labels(lane.value).set(capacity)
+        self._depth.labels(lane.value).set_function(depth)
+
+    def command_ended(self, command_type: str, outcome: CommandOutcome) -> None:
+        """Counts a command. Its type is one that has a handler."""
+        child = self._command_children.get((command_type, outcome))
+        if child is None:
+            child = self._commands.labels(command_type, outcome.value)
+            self._command_children[command_type, outcome] = child
+        child.inc()
+
+    def command_refused(self, *, reason: str, rule: str = "", lane: Lane) -> None:
+        """Counts why a command was turned away."""
+        child = self._refusal_children.get((reason, rule, lane))
+        if child is None:
+            child = self._refusals.labels(reason, rule, lane.value)
+            self._refusal_children[reason, rule, lane] = child
+        child.inc()
+
+    def batch_committed(self, *, commands: int, events: int, seconds: float) -> None:
+        """Records a transaction of the writer."""
+        self._batch_commands.observe(commands)
+        self._commit_seconds.observe(seconds)
+        self._events_appended.inc(events)
+
+
+class ProjectionMetrics:
+    """How far projections are, and how fast they go."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._position = Gauge(
+            "orderes_projection_position",
+            "Position up to which the read model holds the log.",
+            ("projection",),
+            registry=registry,
+        )
+        self._head_position = Gauge(
+            "orderes_projection_head_position",
+            "End of the log when the projection last looked.",
+            ("projection",),
+            registry=registry,
+        )
+        self._lag_seconds = Gauge(
+            "orderes_projection_lag_seconds",
+            "Time since the projection was last known to hold the whole log.",
+            ("projection",),
+            registry=registry,
+        )
+        self._events = Counter(
+            "orderes_projection_events",
+            "Events that were applied.",
+            ("projection",),
+            registry=registry,
+        )
+        self._batch_seconds = Histogram(
+            "orderes_projection_batch_seconds",
+            "Duration of a batch's transaction, checkpoint included.",
+            ("projection",),
+            buckets=COMMIT_SECONDS,
+            registry=registry,
+        )
+        self._event_children: dict[str, Counter] = {}
+        self._batch_children: dict[str, Histogram] = {}
+
+    def watch_projection(
+        self,
+        projection: str,
+        *,
+        position: Callable[[], float],
+        head_position: Callable[[], float],
+        lag_seconds: Callable[[], float],
+    ) -> None:
+        """Shows a projection. The functions are called from the thread that serves the metrics."""
+        self._position.labels(projection).set_function(position)
+        self._head_position.labels(projection).set_function(head_position)
+        self._lag_seconds.labels(projection).set_function(lag_seconds)
+        self._event_children[projection] = self._events.labels(projection)
+        self._batch_children[projection] = self._batch_seconds.labels(projection)
+
+    def batch_applied(self, projection: str, *, events: int, seconds: float) -> None:
+        """Records a batch of a projection that is watched."""
+        self._event_children[projection].inc(events)
+        self._batch_children[projection].observe(seconds)
