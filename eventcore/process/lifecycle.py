@@ -26,9 +26,9 @@ SHUTDOWN_MARGIN_SECONDS = 5.0
 """What a shutdown may take beyond the grace of calls under way: to end the rest, to close."""
 
 GARBAGE_THRESHOLDS = (10_000, 20, 50)
-"""Python's own have it look for garbage after every 700 new objects, which a batch of commands makes
-many times over. With these the work around a command, in batches of 64, took an eighth less time;
-hardly anything here is a cycle that needs them."""
+"""Python's own have it look for garbage after every 700 new objects, which a batch of commands
+makes many times over. With these the work around a command, in batches of 64, took an eighth less
+time; hardly anything here is a cycle that needs them."""
 
 _STDERR_FD = 2
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -150,8 +150,8 @@ def _signals_set(stop: Stop) -> Iterator[None]:
             log.warning("stopping_at_once", reason=name)
             os._exit(EXIT_FAILED)
         asked = True
-        log.info("stopping", reason=name)
         stop.set()
+        log.info("stopping", reason=name)
 
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     for number in _SIGNALS:
@@ -175,8 +175,8 @@ def _supervisor_watched(stop: Stop, fd: int | None) -> Iterator[None]:
     def read() -> None:
         if not os.read(fd, 4096):
             loop.remove_reader(fd)
-            log.warning("stopping", reason="supervisor is gone")
             stop.set()
+            log.warning("stopping", reason="supervisor is gone")
 
     try:
         os.set_blocking(fd, False)

@@ -6,6 +6,7 @@ Code logs with `structlog.get_logger()`; only this module says where it goes.
 import logging
 import sys
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -59,9 +60,9 @@ def configure_logs(
 def _logger_factory(log_format: Literal["json", "console"]) -> Callable[..., Any]:
     match log_format:
         case "json":
-            return structlog.BytesLoggerFactory(sys.stdout.buffer)
+            return structlog.BytesLoggerFactory(_Unheard(sys.stdout.buffer))  # type: ignore[arg-type]
         case "console":
-            return structlog.WriteLoggerFactory(sys.stdout)
+            return structlog.WriteLoggerFactory(_Unheard(sys.stdout))  # type: ignore[arg-type]
 
 
 def _renderers(log_format: Literal["json", "console"]) -> list[Any]:
@@ -92,6 +93,25 @@ def _json(_logger: Any, _method: str, event: EventDict) -> bytes:
     ordered = {name: event.pop(name) for name in _FIRST}
     ordered.update(event)
     return msgspec.json.encode(ordered, enc_hook=str)
+
+
+class _Unheard:
+    """A stream to which nobody may listen any more: a closed terminal, a reader that has ended.
+
+    What is said then is lost, and nothing else: a process that must drain must not trip over the
+    line in which it says so.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: Any) -> None:
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 class _ToStructlog(logging.Handler):

@@ -21,13 +21,13 @@ from dataclasses import dataclass
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
-from google.rpc.error_details_pb2 import (  # type: ignore[import-untyped]
+from google.rpc.error_details_pb2 import (
     BadRequest,
     ErrorInfo,
     PreconditionFailure,
     RetryInfo,
 )
-from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
+from google.rpc.status_pb2 import Status
 
 from eventcore.errors import EventCoreError, FieldViolation, InvalidFields, Refusal
 from eventcore.messages import Kind, RefusalRecord

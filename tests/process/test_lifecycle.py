@@ -41,6 +41,24 @@ def test_a_signal_drains_the_process_and_it_exits_with_0(
         assert process.errors == ""
 
 
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_process_that_nobody_reads_any_more_drains_all_the_same(
+    log_format: str,
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", PROBE, "wait"],
+        env=os.environ | {"ORDERES_LOG_FORMAT": log_format},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert "listening" in process.stdout.readline()
+        process.stdout.close()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(STOP_SECONDS_MAX) == 0
+
+
 def test_uvloop_is_used_where_it_is_installed() -> None:
     with probe("wait") as process:
         assert process.listening()["loop"] == "uvloop"

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import grpc.aio
 from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import StringValue
-from google.rpc import error_details_pb2  # type: ignore[import-untyped]
-from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
+from google.rpc import error_details_pb2
+from google.rpc.status_pb2 import Status
 from prometheus_client import CollectorRegistry
 
 from eventcore.rpc.server import RpcLimits, RpcServer, RpcService
