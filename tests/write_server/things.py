@@ -1,0 +1,236 @@
+"""A small aggregate that can be made to break in every place, and commands for it.
+
+A thing is begun once and then counts. The numbers below break it; all others are fine.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from eventcore.aggregate import Aggregate, CommandHandler, CommandHandlers
+from eventcore.codec import EventCodec, EventSchema
+from eventcore.decider import Decider, Kind, Refusal
+from eventcore.messages import (
+    CommandEnvelope,
+    EventEnvelope,
+    Fingerprint,
+    Instant,
+    Lane,
+    StreamId,
+    Trace,
+)
+from eventcore.write_store import WriteStore
+from tests.support.envelopes import a_stream, an_id
+from write_server.batch import BatchExecutor
+
+BREAKS_DECISION = 13
+"""While the thing stands below `MENDED`."""
+MENDED = 1000
+BREAKS_CODEC = 14
+BREAKS_FOLD = 15
+BREAKS_VIEW = 16
+
+NOW: Instant = 1_750_000_000_000_000
+
+TRACE = Trace(
+    correlation_id="flow",
+    causation_id="cause",
+    actor="somebody",
+    traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+)
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begin:
+    """Begins the thing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """Counts on; by 0 there is nothing to do, and below 0 it is refused."""
+
+    by: int
+    times: int = 1
+
+
+Command = Begin | Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """The thing was begun."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """It has counted on."""
+
+    by: int
+
+
+class Unwritable(Counted):
+    """An event that the codec does not know."""
+
+
+Event = Begun | Counted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What clients see of a thing."""
+
+    total: int
+    version: int
+    position: int
+    record_time: Instant
+
+
+def decide(command: Command, total: int | None) -> list[Event]:
+    match command:
+        case Begin():
+            if total is not None:
+                raise Refusal(
+                    kind=Kind.ALREADY_EXISTS, reason="EXISTS", message="there is one"
+                )
+            return [Begun()]
+        case Count():
+            return _count(command, total)
+        case _:
+            assert_never(command)
+
+
+def _count(command: Count, total: int | None) -> list[Event]:
+    if total is None:
+        raise Refusal(kind=Kind.NOT_FOUND, reason="NOT_FOUND", message="there is none")
+    if command.by == 0:
+        return []
+    if command.by < 0:
+        raise Refusal(
+            kind=Kind.PRECONDITION,
+            reason="RULE_VIOLATED",
+            rule="NEGATIVE",
+            message=f"it stands at {total} and never goes back",
+            facts={"by": str(command.by), "total": str(total)},
+        )
+    if command.by == BREAKS_DECISION and total < MENDED:
+        raise ZeroDivisionError
+    if command.by == BREAKS_CODEC:
+        return [Counted(by=1), Unwritable(by=1)]
+    return [Counted(by=command.by)] * command.times
+
+
+def evolve(total: int | None, event: Event) -> int:
+    match event:
+        case Begun():
+            return 0
+        case Counted():
+            if event.by == BREAKS_FOLD:
+                raise ZeroDivisionError
+            assert total is not None
+            return total + event.by
+        case _:
+            assert_never(event)
+
+
+def evolve_view(view: View | None, event: Event, envelope: EventEnvelope) -> View:
+    by = event.by if isinstance(event, Counted) else 0
+    if by == BREAKS_VIEW:
+        raise ZeroDivisionError
+    return View(
+        total=by + (0 if view is None else view.total),
+        version=envelope.stream_version,
+        position=envelope.position,
+        record_time=envelope.record_time,
+    )
+
+
+def nothing_yet() -> int | None:
+    return None
+
+
+codec: EventCodec[Event] = EventCodec([EventSchema(Begun), EventSchema(Counted)])
+
+THING: Aggregate[Command, int | None, Event, View] = Aggregate(
+    category="thing",
+    decider=Decider(initial_state=nothing_yet, evolve=evolve, decide=decide),
+    codec=codec,
+    evolve_view=evolve_view,
+    creates=frozenset({Begin}),
+)
+
+HANDLERS = CommandHandlers(
+    [
+        CommandHandler(command_type=Begin, aggregate=THING),
+        CommandHandler(command_type=Count, aggregate=THING),
+    ],
+    required=["Begin", "Count"],
+)
+
+
+def a_command(
+    command: Command | None = None,
+    stream: StreamId | None = None,
+    *,
+    command_id: str | None = None,
+    expected_version: int | None = None,
+    lane: Lane = Lane.NORMAL,
+    trace: Trace = TRACE,
+) -> CommandEnvelope:
+    """A command in its envelope; with nothing said, of an id and a stream of its own."""
+    content = command or Begin()
+    return CommandEnvelope(
+        command_id=command_id or f"command-{next(_numbers)}",
+        type=type(content).__name__,
+        stream=stream or a_stream(),
+        command=content,
+        expected_version=expected_version,
+        fingerprint=Fingerprint(
+            version=1, digest=repr((content, expected_version)).encode()
+        ),
+        trace=trace,
+        lane=lane,
+    )
+
+
+def count(
+    stream: StreamId,
+    by: int = 1,
+    *,
+    times: int = 1,
+    command_id: str | None = None,
+    expected_version: int | None = None,
+) -> CommandEnvelope:
+    """A command that counts on."""
+    return a_command(
+        Count(by=by, times=times),
+        stream,
+        command_id=command_id,
+        expected_version=expected_version,
+    )
+
+
+def executor_over(
+    store: WriteStore,
+    *,
+    clock: Callable[[], Instant] = lambda: NOW,
+    aggregates_max: int = 100,
+) -> BatchExecutor:
+    """An executor of commands for things."""
+    return BatchExecutor(
+        store=store,
+        handlers=HANDLERS,
+        clock=clock,
+        new_event_id=an_id,
+        aggregates_max=aggregates_max,
+    )
+
+
+def begun(executor: BatchExecutor, *, counts: Sequence[int] = ()) -> StreamId:
+    """The stream of a thing that was begun and has counted."""
+    stream = a_stream("thing")
+    for envelope in [a_command(stream=stream), *(count(stream, by) for by in counts)]:
+        executor.execute([envelope])
+    return stream

@@ -1,0 +1,1 @@
+"""The write server: takes commands over gRPC, decides them, stores what happened."""
