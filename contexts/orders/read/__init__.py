@@ -1,0 +1,1 @@
+"""The read half of the orders context: projections, and the queries that they answer."""

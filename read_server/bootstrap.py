@@ -1,0 +1,155 @@
+"""The composition root of the read server: what it is made of, how it starts and how it drains."""
+
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from contexts.orders.read.queries import OrderQueries
+from contexts.orders.read.registry import ORDER_PROJECTIONS
+from contexts.orders.read.service import SERVICE, QueryService
+from contexts.orders.read.tables import READ_SCHEMA_VERSION
+from eventcore.errors import StartFailed
+from eventcore.messages import Instant
+from eventcore.process.lifecycle import Stop
+from eventcore.process.metrics_server import MetricsServer
+from eventcore.read_store import ReadSnapshots
+from eventcore.rpc.server import RpcServer
+from eventcore.sql.read_snapshots import SqlReadSnapshots
+from eventcore.sql.sqlite import async_reader_engine
+from eventcore.telemetry import RpcMetrics
+from eventcore.wake import WakeReceiver
+from read_server.consistency import Consistency
+from read_server.readiness import Readiness
+from read_server.settings import ReadServerSettings
+
+NANOSECONDS_PER_MICROSECOND = 1000
+
+log = structlog.get_logger()
+
+
+def clock() -> Instant:
+    """The time, in microseconds since 1970 UTC."""
+    return time.time_ns() // NANOSECONDS_PER_MICROSECOND
+
+
+class ReadServer:
+    """The read server over any read models: queries, their freshness, health and port."""
+
+    def __init__(
+        self,
+        *,
+        settings: ReadServerSettings,
+        path: Path,
+        snapshots: ReadSnapshots,
+        wakes: WakeReceiver,
+        clock: Callable[[], Instant],
+        registry: CollectorRegistry,
+    ) -> None:
+        self._settings = settings
+        self._consistency = Consistency(
+            snapshots=snapshots, wakes=wakes, poll_seconds=settings.read_poll_seconds
+        )
+        service = QueryService(
+            queries=OrderQueries(snapshots=snapshots, freshness=self._consistency),
+            clock=clock,
+        )
+        self._server = RpcServer(
+            address=settings.read_address,
+            services=[service.hosted()],
+            metrics=RpcMetrics(registry),
+        )
+        self._tell(ready=False)
+        self._readiness = Readiness(
+            path=path,
+            consistency=self._consistency,
+            projections=[projection.name for projection in ORDER_PROJECTIONS],
+            on_ready=lambda ready: self._tell(ready=ready),
+        )
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    async def start(self, stop: Stop) -> str:
+        """Opens the port, begins to watch the read models, and returns the address.
+
+        Args:
+            stop: Is set with the error when there is no point in going on.
+
+        Raises:
+            StartFailed: the address is in use.
+        """
+        address = await self._server.start()
+        self._run(self._consistency.follow(), stop)
+        self._run(self._readiness.follow(), stop)
+        return address
+
+    async def stop(self) -> None:
+        """Lets the queries under way finish, and closes the port."""
+        await self._server.stop(grace_seconds=self._settings.shutdown_grace_seconds)
+        for task in self._tasks:
+            task.cancel()
+        # What one of them failed with has reached `stop`, which ends the process with it.
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _tell(self, *, ready: bool) -> None:
+        self._server.set_serving(SERVICE.full_name, ready)
+
+    def _run(self, endless: Coroutine[Any, Any, Any], stop: Stop) -> None:
+        task = asyncio.create_task(endless)
+        task.add_done_callback(
+            lambda task: stop.set(None if task.cancelled() else task.exception())
+        )
+        self._tasks.append(task)
+
+
+async def serve(settings: ReadServerSettings, stop: Stop) -> None:
+    """Runs the read server on SQLite until it is told to stop, then drains it.
+
+    Raises:
+        StartFailed: an address is in use, or the read models are of another release.
+    """
+    path = settings.data_dir / "read.db"
+    try:
+        await asyncio.to_thread(settings.data_dir.mkdir, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartFailed(
+            f"cannot make {settings.data_dir}: {error.strerror}; choose another "
+            "--data-dir (ORDERES_DATA_DIR)"
+        ) from None
+    async with AsyncExitStack() as stack:
+        snapshots = SqlReadSnapshots(
+            async_reader_engine(path, connections=settings.read_connections),
+            schema_version=READ_SCHEMA_VERSION,
+        )
+        stack.push_async_callback(snapshots.close)
+        wakes = await stack.enter_async_context(
+            WakeReceiver(
+                settings.data_dir, f"read-{os.getpid()}-{secrets.token_hex(4)}.wake"
+            )
+        )
+        registry = CollectorRegistry()
+        metrics_server = MetricsServer(settings.read_metrics_address, registry)
+        stack.callback(metrics_server.close)
+        server = ReadServer(
+            settings=settings,
+            path=path,
+            snapshots=snapshots,
+            wakes=wakes,
+            clock=clock,
+            registry=registry,
+        )
+        stack.push_async_callback(server.stop)
+        log.info(
+            "listening",
+            service=SERVICE.full_name,
+            metrics_address=metrics_server.start(),
+            address=await server.start(stop),
+        )
+        await stop.wait()
+        log.info("draining")
