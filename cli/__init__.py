@@ -1,0 +1,1 @@
+"""The `orderes` command: what people touch."""

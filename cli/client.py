@@ -1,0 +1,74 @@
+"""Calls to the servers: how a channel is made, and what a call carries."""
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+RequestT = TypeVar("RequestT", bound=Message)
+ResponseT = TypeVar("ResponseT")
+StubT = TypeVar("StubT")
+
+ATTEMPTS_MAX = 5
+"""Of one call; more is not allowed by the library. With the backoff below they span about
+two seconds, in which `orderes up` has brought back a server that was killed."""
+
+RETRY_POLICY: dict[str, object] = {
+    "maxAttempts": ATTEMPTS_MAX,
+    "initialBackoff": "0.1s",
+    "maxBackoff": "1s",
+    "backoffMultiplier": 3,
+    # Both mean that the same call may succeed later; every command carries its
+    # command_id, so that a repeat cannot take effect twice.
+    "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+}
+RETRYING: tuple[tuple[str, str | int], ...] = (
+    (
+        "grpc.service_config",
+        json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": RETRY_POLICY}]}),
+    ),
+    # Without these the channel itself waits a second before it tries to connect again,
+    # and every attempt in that second fails.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+)
+"""Options of a channel whose calls are retried by gRPC, each with its own content."""
+
+NOT_RETRYING: tuple[tuple[str, str | int], ...] = (("grpc.enable_retries", 0),)
+"""Options of a channel that shows every refusal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A server as a client sees it."""
+
+    address: str
+    timeout_seconds: float
+    """The deadline of a call, its retries included."""
+    correlation_id: str = ""
+
+    def call(
+        self,
+        make_stub: Callable[[grpc.Channel], StubT],
+        method: Callable[[StubT], "grpc.UnaryUnaryMultiCallable[RequestT, ResponseT]"],
+        request: RequestT,
+    ) -> ResponseT:
+        """Makes one call on a channel of its own.
+
+        Raises:
+            grpc.RpcError: the server refused, or did not answer.
+        """
+        metadata = (
+            (("x-correlation-id", self.correlation_id),) if self.correlation_id else ()
+        )
+        with self._channel() as channel:
+            call = method(make_stub(channel))
+            return call(request, timeout=self.timeout_seconds, metadata=metadata)
+
+    def _channel(self) -> AbstractContextManager[grpc.Channel]:
+        return grpc.insecure_channel(self.address, options=RETRYING)

@@ -1,0 +1,1 @@
+"""`orderes demo`: what OrderES promises, seen to hold in a minute."""

@@ -1,0 +1,51 @@
+"""`orderes order`: orders, over the wire."""
+
+import click
+
+from cli.order_commands import (
+    add_line,
+    cancel,
+    change_quantity,
+    deliver,
+    pay,
+    place,
+    refund,
+    remove_line,
+    ship,
+)
+from cli.order_queries import get, history, list_orders
+from cli.shared_options import command_id_option, connection_options
+
+SUBCOMMANDS = (
+    place,
+    add_line,
+    change_quantity,
+    remove_line,
+    pay,
+    ship,
+    deliver,
+    cancel,
+    refund,
+    get,
+    list_orders,
+    history,
+)
+
+
+class InOrder(click.Group):
+    """A group that lists its commands in the order of an order's life."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """The names, as they were added."""
+        return list(self.commands)
+
+
+@click.group("order", cls=InOrder)
+@connection_options
+@command_id_option
+def order() -> None:
+    """Place, change and read orders."""
+
+
+for subcommand in SUBCOMMANDS:
+    order.add_command(subcommand)

@@ -1,0 +1,207 @@
+"""Answers as people and programs read them."""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+
+from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cli.parameters import money_text
+from orderes.v1.command_pb2 import Command, CommandStage
+from orderes.v1.consistency_pb2 import ReadInfo
+from orderes.v1.order_pb2 import Order, OrderState, PaymentState
+
+JSON_INDENT = 2
+PLAIN_WIDTH = 200
+"""Columns of an output that is no terminal."""
+
+_ORDER_STATES: dict[int, str] = {number: name for name, number in OrderState.items()}
+_PAYMENT_STATES: dict[int, str] = {
+    number: name for name, number in PaymentState.items()
+}
+_COMMAND_STAGES: dict[int, str] = {
+    number: name for name, number in CommandStage.items()
+}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Where people read.
+
+    Made at each use, because it binds the stream of the moment. Long lines are left
+    whole when the output is no terminal, so that ids can be cut out of it.
+    """
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        file=stream,
+        highlight=False,
+        soft_wrap=True,
+        width=None if stream.isatty() else PLAIN_WIDTH,
+    )
+
+
+def json_text(message: Message) -> str:
+    """The answer in the JSON of proto3, with the names of the contract, as grpcurl has it.
+
+    Fields that are empty are there as well, so that a program finds every one of them.
+    """
+    return MessageToJson(
+        message,
+        indent=JSON_INDENT,
+        preserving_proto_field_name=True,
+        always_print_fields_with_no_presence=True,
+    )
+
+
+def time_text(time: Timestamp) -> str:
+    """A time to the second, in UTC."""
+    return time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def state_text(order: Order) -> str:
+    """Where an order is in its life."""
+    return enum_text(_ORDER_STATES, order.state, "ORDER_STATE_")
+
+
+def payment_text(order: Order) -> str:
+    """How much of an order's money has moved."""
+    return enum_text(_PAYMENT_STATES, order.payment_state, "PAYMENT_STATE_")
+
+
+def print_receipt(command: Command, order: Order, *, read_back: str) -> None:
+    """Shows what became of a command, and what to type to read it back."""
+    stage = enum_text(_COMMAND_STAGES, command.stage, "COMMAND_STAGE_")
+    state = []
+    if order.order_id:
+        state = [("state", state_text(order)), ("payment", payment_text(order))]
+    rows = [
+        ("order", command.order_id),
+        *state,
+        ("version", str(command.order_version)),
+        ("position", str(command.position)),
+        ("stage", stage),
+        ("events", str(command.event_count)),
+        ("deduplicated", "yes" if command.deduplicated else "no"),
+        ("command_id", command.command_id),
+        ("correlation_id", command.correlation_id),
+    ]
+    out = console()
+    out.print(f"[bold]{escape(command.type)}[/bold]")
+    print_facts(out, rows)
+    if command.position:
+        out.print(f"\nRead it back: {read_back} --min-position {command.position}")
+
+
+def print_order(order: Order, read_info: ReadInfo) -> None:
+    """Shows one order with its lines, its payments and its way."""
+    out = console()
+    print_facts(out, _order_facts(order))
+    lines = table("product", "#quantity", "#unit price")
+    for line in order.lines:
+        price = money_text(line.unit_price)
+        lines.add_row(escape(line.product_id), str(line.quantity), price)
+    out.print()
+    out.print(lines)
+    if order.payments:
+        payments = table("payment", "#amount", "#refunded", "recorded (UTC)")
+        for payment in order.payments:
+            payments.add_row(
+                escape(payment.payment_id),
+                money_text(payment.amount),
+                money_text(payment.refunded),
+                time_text(payment.record_time),
+            )
+        out.print()
+        out.print(payments)
+    print_read_info(read_info)
+
+
+def print_orders(
+    orders: Sequence[Order], next_page_token: str, read_info: ReadInfo
+) -> None:
+    """Shows a page of orders."""
+    out = console()
+    rows = table("order", "customer", "state", "paid", "#total", "#version", "placed")
+    for order in orders:
+        rows.add_row(
+            order.order_id,
+            escape(order.customer_id),
+            state_text(order),
+            payment_text(order),
+            money_text(order.total),
+            str(order.version),
+            time_text(order.place_time),
+        )
+    out.print(rows if orders else "No orders.")
+    print_page_end(next_page_token)
+    print_read_info(read_info)
+
+
+def print_page_end(next_page_token: str) -> None:
+    """Says how to go on, if there is more."""
+    if next_page_token:
+        console().print(f"There is more: --page-token {next_page_token}")
+
+
+def print_read_info(read_info: ReadInfo) -> None:
+    """Says how fresh an answer is."""
+    lag = read_info.lag.ToTimedelta().total_seconds()
+    freshness = "up to date" if not lag else f"last known complete {lag:.1f} s ago"
+    console().print(
+        f"\n[dim]read at position {read_info.position}, {freshness}[/dim]",
+    )
+
+
+def print_facts(out: Console, rows: Iterable[tuple[str, str]]) -> None:
+    """Shows names and values, a line each; what is empty is left out."""
+    shown = [(name, value) for name, value in rows if value]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, value in shown:
+        out.print(f"  [dim]{escape(name.ljust(width))}[/dim]  {escape(value)}")
+
+
+def table(*columns: str) -> Table:
+    """An empty table; a column whose name starts with `#` holds figures."""
+    made = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
+    for column in columns:
+        made.add_column(
+            column.removeprefix("#"),
+            justify="right" if column.startswith("#") else "left",
+            overflow="fold",
+        )
+    return made
+
+
+def enum_text(names: Mapping[int, str], number: int, prefix: str) -> str:
+    """The name of a value of an enum; a newer server may send one unknown here."""
+    return names.get(number, f"OTHER ({number})").removeprefix(prefix)
+
+
+def _order_facts(order: Order) -> list[tuple[str, str]]:
+    rows = [
+        ("order", order.order_id),
+        ("customer", order.customer_id),
+        ("state", state_text(order)),
+        ("payment", payment_text(order)),
+        ("total", money_text(order.total)),
+        ("paid", money_text(order.amount_paid)),
+        ("refunded", money_text(order.amount_refunded)),
+        ("version", str(order.version)),
+        ("position", str(order.position)),
+        ("placed", f"{time_text(order.place_time)} UTC"),
+        ("updated", f"{time_text(order.update_time)} UTC"),
+    ]
+    if order.HasField("shipment"):
+        shipment = order.shipment
+        rows.append(("carrier", shipment.carrier))
+        rows.append(("tracking", shipment.tracking_number))
+        rows.append(("shipped", f"{time_text(shipment.ship_time)} UTC"))
+        if shipment.HasField("deliver_time"):
+            rows.append(("delivered", f"{time_text(shipment.deliver_time)} UTC"))
+    if order.cancel_reason:
+        rows.append(("cancelled", order.cancel_reason))
+    return rows

@@ -1,0 +1,185 @@
+"""A refusal as people read it: what is wrong, where to mend it, what to do next."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import IO, Any
+
+import click
+import grpc
+from rich.markup import escape
+
+from cli.failure import Failure, FieldFault
+from cli.output import console, json_text, print_facts, table
+from cli.program import own_command
+
+FLAGS: Mapping[str, str] = {
+    "customer_id": "--customer",
+    "lines": "--line",
+    "line": "--line",
+    "product_id": "--product",
+    "quantity": "--quantity",
+    "payment_id": "--payment-id",
+    "refund_id": "--refund-id",
+    "amount": "--amount",
+    "carrier": "--carrier",
+    "tracking_number": "--tracking-number",
+    "reason": "--reason",
+    "command_id": "--command-id",
+    "expected_version": "--expected-version",
+    "options.wait_for": "--wait-for",
+    "options.max_wait": "--max-wait-seconds",
+    "options.lane": "--lane",
+    "consistency.min_position": "--min-position",
+    "consistency.max_wait": "--max-wait-seconds",
+    "states": "--state",
+    "placed_since": "--placed-since",
+    "placed_before": "--placed-before",
+    "order_by": "--order-by",
+    "page_size": "--page-size",
+    "page_token": "--page-token",
+    "x-correlation-id": "--correlation-id",
+}
+"""Which flag a field of a request is typed with."""
+
+NEXT_STEPS: Mapping[str, str] = {
+    "INVALID_FIELDS": "mend what is named above and send it again.",
+    "COMMAND_ID_REUSED": "leave --command-id out: a new one is made.",
+    "COMMAND_QUEUE_FULL": "nothing was stored: {wait}send {again}.",
+    "ORDER_NOT_FOUND": "look at the id, or at `{program} order list`.",
+    "ORDER_ALREADY_EXISTS": "leave --order-id out: a new one is made.",
+    "VERSION_MISMATCH": "read it (`{look}`), decide again, and send a new command.",
+    "RULE_VIOLATED": "see where the order is (`{look}`). This answer is stored with "
+    "its command_id: another attempt needs a new one.",
+    "STORE_MISMATCH": "the data is another than before: leave --min-position out.",
+    "PROJECTION_LAGGING": "{wait}ask again; if it lasts, see whether the projector "
+    "runs.",
+    "SHUTTING_DOWN": "{wait}send {again}.",
+    "STORE_UNAVAILABLE": "{wait}send {again}: what became of it is not known.",
+    "INTERNAL": "the server's log tells more under the correlation_id. What became of "
+    "it is not known: send {again}.",
+}
+"""What to do, by the reason that the server gives."""
+
+NEXT_STEPS_OF_QUERIES: Mapping[str, str] = {
+    "ORDER_NOT_FOUND": "look at the id, or at `{program} order list`; right after "
+    "placing it, give the --min-position that its receipt shows.",
+    "STORE_UNAVAILABLE": "{wait}ask again.",
+    "SHUTTING_DOWN": "{wait}ask again.",
+    "INTERNAL": "the server's log tells more under the correlation_id.",
+}
+"""Where a query wants another next step than a command."""
+
+NEXT_STEPS_OF_CODES: Mapping[grpc.StatusCode, str] = {
+    grpc.StatusCode.UNAVAILABLE: "no server answers at {address}. Start one with "
+    "`{program} up`, or name where it listens with {address_flag}.",
+    grpc.StatusCode.DEADLINE_EXCEEDED: "nothing came from {address} in time. See "
+    "whether a server listens there (`{program} up` starts one), or give it longer "
+    "with --timeout-seconds.",
+    grpc.StatusCode.UNIMPLEMENTED: "what listens at {address} is another service: "
+    "name the right one with {address_flag}.",
+}
+"""What to do where the answer is the library's own, and has no reason."""
+
+NO_ANSWER = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED,
+}
+"""Codes that, without a reason of the service, mean that it was not heard."""
+
+_PATH = re.compile(
+    r"(?P<name>[A-Za-z_-]+)(?:\[(?P<index>[0-9]+)\])?(?:\.(?P<rest>.+))?"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What was sent where: what the next step is made of."""
+
+    address: str
+    address_flag: str
+    command_id: str = ""
+    """Empty for a query."""
+    order_id: str = ""
+    order_flag: str = "ORDER_ID"
+    """How the order is named on the command line."""
+
+
+class Refused(click.ClickException):
+    """The server said no, or said nothing. Exit code 1."""
+
+    def __init__(self, failure: Failure, sent: Sent, *, as_json: bool) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+        self.sent = sent
+        self.as_json = as_json
+
+    def show(self, file: IO[Any] | None = None) -> None:  # noqa: ARG002
+        """Prints the refusal to stderr."""
+        if self.as_json:
+            click.echo(json_text(self.failure.status), err=True)
+        else:
+            print_failure(self.failure, self.sent)
+
+
+def print_failure(failure: Failure, sent: Sent) -> None:
+    """Says what is wrong, where to mend it, and what to do next."""
+    err = console(stderr=True)
+    parts = [failure.code.name, failure.reason, failure.rule]
+    title = " · ".join(part for part in parts if part)
+    answered = failure.reason or failure.code not in NO_ANSWER
+    heading = "Refused" if answered else "No answer"
+    err.print(f"[bold red]{heading}[/bold red]  {title}")
+    err.print(f"  {escape(failure.message)}")
+    if failure.field_faults:
+        faults = table("flag", "field", "what is wrong")
+        for fault in failure.field_faults:
+            flag = flag_of(fault, sent)
+            faults.add_row(flag, escape(fault.field), escape(fault.description))
+        err.print(faults)
+    shown = {name: value for name, value in failure.facts.items() if name != "rule"}
+    print_facts(err, sorted(shown.items()))
+    err.print(f"Next: {escape(next_step(failure, sent))}")
+
+
+def flag_of(fault: FieldFault, sent: Sent) -> str:
+    """The flag with which a field is typed: `--line (2nd)` for `lines[1].quantity`."""
+    match = _PATH.fullmatch(fault.field)
+    if match is None:
+        return ""
+    if match["name"] == "order_id":
+        return sent.order_flag
+    if match["name"] in {"options", "consistency"}:
+        return FLAGS.get(fault.field, "")
+    flag = FLAGS.get(match["name"], "")
+    if flag and match["index"] is not None:
+        return f"{flag} ({_ordinal(int(match['index']) + 1)})"
+    return flag
+
+
+def next_step(failure: Failure, sent: Sent) -> str:
+    """What to do about a failure."""
+    steps = NEXT_STEPS if sent.command_id else {**NEXT_STEPS, **NEXT_STEPS_OF_QUERIES}
+    step = steps.get(failure.reason) or NEXT_STEPS_OF_CODES.get(
+        failure.code, "see the server's log."
+    )
+    repeat = f"--command-id {sent.command_id}"
+    again = f"the same again with {repeat}" if sent.command_id else "the same again"
+    settle = f" What became of it is not known: send {again} to settle it."
+    unsure = sent.command_id and not failure.reason
+    seconds = failure.retry_delay_seconds
+    return step.format(
+        again=again,
+        wait=f"wait {seconds:g} s, then " if seconds else "",
+        look=f"{own_command()} order get {sent.order_id}".rstrip(),
+        program=own_command(),
+        address=sent.address,
+        address_flag=sent.address_flag,
+    ) + (settle if unsure else "")
+
+
+def _ordinal(number: int) -> str:
+    endings = {1: "st", 2: "nd", 3: "rd"}
+    teen = number % 100 in {11, 12, 13}
+    return f"{number}{'th' if teen else endings.get(number % 10, 'th')}"

@@ -1,0 +1,104 @@
+"""Options that subcommands share, kept in the context instead of every signature.
+
+Those of the connection may stand before or after the subcommand's name:
+`orderes order --read-address … get …` and `orderes order get … --read-address …`.
+"""
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+F = TypeVar("F", bound=Callable[..., None])
+
+WRITE_ADDRESS = "127.0.0.1:50051"
+READ_ADDRESS = "127.0.0.1:50052"
+TIMEOUT_SECONDS = 15.0
+"""Longer than the 10 s that a server waits by default, so that its answer is heard."""
+
+_META = "orderes."
+
+
+def kept(ctx: click.Context, name: str) -> Any:
+    """The value of a shared option, as given nearest to the end of the line."""
+    return ctx.meta.get(f"{_META}{name}")
+
+
+def shared_option(*declarations: str, **attributes: Any) -> Callable[[F], F]:
+    """An option whose value goes to `kept`; what is typed beats what is a default."""
+
+    def keep(ctx: click.Context, param: click.Parameter, value: object) -> None:
+        key = f"{_META}{param.name}"
+        source = ctx.get_parameter_source(str(param.name))
+        if source is ParameterSource.COMMANDLINE or key not in ctx.meta:
+            ctx.meta[key] = value
+
+    return click.option(*declarations, expose_value=False, callback=keep, **attributes)
+
+
+def with_options(function: F, *options: Callable[[F], F]) -> F:
+    """Adds options to a subcommand; the first is shown first by --help."""
+    return reduce(lambda made, option: option(made), reversed(options), function)
+
+
+def connection_options(function: F) -> F:
+    """Where the servers are, and what every call carries."""
+    return with_options(
+        function,
+        shared_option(
+            "--write-address",
+            envvar="ORDERES_WRITE_ADDRESS",
+            show_envvar=True,
+            default=WRITE_ADDRESS,
+            show_default=True,
+            metavar="HOST:PORT",
+            help="Where the write server listens.",
+        ),
+        shared_option(
+            "--read-address",
+            envvar="ORDERES_READ_ADDRESS",
+            show_envvar=True,
+            default=READ_ADDRESS,
+            show_default=True,
+            metavar="HOST:PORT",
+            help="Where the read server listens.",
+        ),
+        shared_option(
+            "--correlation-id",
+            default="",
+            metavar="ID",
+            help="The business flow that this belongs to.  [default: the server's]",
+        ),
+        shared_option(
+            "--timeout-seconds",
+            type=click.FloatRange(min=0, min_open=True),
+            default=TIMEOUT_SECONDS,
+            show_default=True,
+            help="Deadline of the call, its retries included.",
+        ),
+    )
+
+
+def command_id_option(function: F) -> F:
+    """The idempotency key of a command."""
+    return with_options(
+        function,
+        shared_option(
+            "--command-id",
+            metavar="ID",
+            help="Idempotency key: a repeat with the same one takes effect once. "
+            "A UUIDv7 is made and shown if absent.",
+        ),
+    )
+
+
+def json_option(function: F) -> F:
+    """For programs."""
+    return with_options(
+        function,
+        shared_option(
+            "--json", "as_json", is_flag=True, help="Print the answer as proto3 JSON."
+        ),
+    )

@@ -1,0 +1,134 @@
+"""The settings of `orderes up`: those of the three processes, as one."""
+
+import socket
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+
+from eventcore.errors import StartFailed
+from eventcore.process.address import ListenAddress
+from eventcore.process.settings import (
+    ProcessSettings,
+    flag_of,
+    load_settings,
+    variable_of,
+)
+from projector.settings import ProjectorSettings
+from read_server.settings import ReadServerSettings
+from write_server.settings import WriteServerSettings
+
+
+class UpSettings(ReadServerSettings, ProjectorSettings, WriteServerSettings):
+    """Every setting of the three processes; each has a name of its own."""
+
+    # A person sits before it; a program that reads the log asks for JSON.
+    log_format: Literal["json", "console"] = Field(
+        "console", description="Log lines for machines, or for people."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessKind:
+    """One of the three processes, as a supervisor knows it."""
+
+    name: str
+    """For people."""
+    module: str
+    settings_class: type[ProcessSettings]
+    address: str
+    """Name of the setting where its gRPC and its health are."""
+    metrics_address: str
+    """Name of the setting where its metrics are."""
+
+
+PROCESSES = (
+    ProcessKind(
+        name="write server",
+        module="write_server",
+        settings_class=WriteServerSettings,
+        address="write_address",
+        metrics_address="write_metrics_address",
+    ),
+    ProcessKind(
+        name="projector",
+        module="projector",
+        settings_class=ProjectorSettings,
+        address="projector_address",
+        metrics_address="projector_metrics_address",
+    ),
+    ProcessKind(
+        name="read server",
+        module="read_server",
+        settings_class=ReadServerSettings,
+        address="read_address",
+        metrics_address="read_metrics_address",
+    ),
+)
+
+NOT_PASSED_ON = frozenset({"supervisor_fd"})
+"""The supervisor gives its children a pipe of its own."""
+
+
+def load_up_settings(flags: Mapping[str, object]) -> UpSettings:
+    """The settings of all three processes, checked before any of them starts.
+
+    Raises:
+        StartFailed: the message names every fault.
+    """
+    settings = load_settings(UpSettings, flags)
+    faults = _address_faults(settings)
+    if faults:
+        raise StartFailed("cannot listen\n  " + "\n  ".join(faults))
+    return settings
+
+
+def flags_of(settings: UpSettings, process: ProcessKind) -> tuple[str, ...]:
+    """The settings that a process has, as its flags; what is unset stays unset."""
+    values = {
+        name: getattr(settings, name)
+        for name in process.settings_class.model_fields
+        if name not in NOT_PASSED_ON
+    }
+    return tuple(
+        f"{flag_of(name)}={value}"
+        for name, value in values.items()
+        if value is not None
+    )
+
+
+def _address_faults(settings: UpSettings) -> list[str]:
+    """Addresses that cannot be used, found out before a process finds it out."""
+    names = [
+        name
+        for process in PROCESSES
+        for name in (process.address, process.metrics_address)
+    ]
+    addresses = {name: str(getattr(settings, name)) for name in names}
+    uses = Counter(addresses.values())
+    faults = []
+    for name, address in addresses.items():
+        fault = _fault_of(ListenAddress.parse(address))
+        if not fault and uses[address] > 1:
+            fault = "is given to more than one listener"
+        if fault:
+            faults.append(f"{flag_of(name)} ({variable_of(name)}): {address} {fault}")
+    return faults
+
+
+def _fault_of(address: ListenAddress) -> str:
+    """Why nothing could listen at the address now; empty if something could."""
+    if not address.port:
+        return "leaves the port open: under a supervisor it must be named"
+    try:
+        family, kind, protocol, _, target = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(target)
+    except OSError as error:
+        return f"cannot be used: {(error.strerror or str(error)).lower()}"
+    return ""

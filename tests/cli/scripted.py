@@ -1,0 +1,115 @@
+"""A server that answers what a test tells it to, and remembers what it was sent."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+
+DETAILS_KEY = "grpc-status-details-bin"
+PUSHBACK_KEY = "grpc-retry-pushback-ms"
+PUSHBACK = "1"
+"""How long a client waits before it tries again, in milliseconds."""
+
+CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def refusal(
+    code: grpc.StatusCode,
+    message: str,
+    *,
+    reason: str,
+    rule: str = "",
+    facts: dict[str, str] | None = None,
+    fields: dict[str, str] | None = None,
+    retry_seconds: float | None = None,
+) -> status_pb2.Status:
+    """What the service answers when it refuses."""
+    info = error_details_pb2.ErrorInfo(
+        reason=reason, domain="orderes", metadata=facts or {}
+    )
+    details: list[Message] = [info]
+    if rule:
+        violation = error_details_pb2.PreconditionFailure.Violation(type=rule)
+        details.append(error_details_pb2.PreconditionFailure(violations=[violation]))
+    if fields:
+        violations = [
+            error_details_pb2.BadRequest.FieldViolation(field=name, description=text)
+            for name, text in fields.items()
+        ]
+        details.append(error_details_pb2.BadRequest(field_violations=violations))
+    if retry_seconds is not None:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromNanoseconds(round(retry_seconds * 1e9))
+        details.append(retry)
+    status = status_pb2.Status(code=code.value[0], message=message)
+    for detail in details:
+        packed = AnyMessage()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
+@dataclass(slots=True)
+class ScriptedServer:
+    """Answers each call of a method with the next of its answers, the last for ever."""
+
+    address: str = ""
+    answers: dict[str, list[Message]] = field(default_factory=dict)
+    """By name of the method; a `google.rpc.Status` refuses."""
+    requests: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    metadata: dict[str, str] = field(default_factory=dict)
+    """Of the newest call."""
+
+    def answer(
+        self, method: str, request: bytes, context: grpc.ServicerContext
+    ) -> bytes:
+        """Answers one call."""
+        self.requests[method].append(request)
+        self.metadata = {
+            str(key): str(value) for key, value in context.invocation_metadata()
+        }
+        answers = self.answers[method]
+        message = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(message, status_pb2.Status):
+            packed = (DETAILS_KEY, message.SerializeToString())
+            context.set_trailing_metadata((packed, (PUSHBACK_KEY, PUSHBACK)))
+            context.abort(CODES[message.code], message.message)
+        return message.SerializeToString()
+
+
+class _Handlers(grpc.GenericRpcHandler):
+    def __init__(self, script: ScriptedServer) -> None:
+        self._script = script
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> "grpc.RpcMethodHandler[Any, Any] | None":
+        method = str(handler_call_details.method).rpartition("/")[2]
+        if method not in self._script.answers:
+            return None
+
+        def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
+            return self._script.answer(method, request, context)
+
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+
+@contextmanager
+def scripted_server() -> Iterator[ScriptedServer]:
+    """A scripted server on a port of its own."""
+    script = ScriptedServer()
+    server = grpc.server(ThreadPoolExecutor(2), handlers=[_Handlers(script)])
+    port = server.add_insecure_port("127.0.0.1:0")
+    script.address = f"127.0.0.1:{port}"
+    server.start()
+    try:
+        yield script
+    finally:
+        server.stop(None).wait()

@@ -1,0 +1,218 @@
+"""The README tells the truth: its lines are run, its tables are compared."""
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from eventcore.process.settings import ProcessSettings, flag_of
+from eventcore.telemetry import ProjectionMetrics, RpcMetrics, WriteMetrics
+from orderes.v1.errors_pb2 import ErrorReason
+from projector.settings import ProjectorSettings
+from read_server.settings import ReadServerSettings
+from tests.support.processes import is_free
+from tests.support.requirements import require_tool
+from tests.system.running import Up, running_up
+from write_server.settings import WriteServerSettings
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SETTINGS: dict[str, type[ProcessSettings]] = {
+    "every": ProcessSettings,
+    "write server": WriteServerSettings,
+    "projector": ProjectorSettings,
+    "read server": ReadServerSettings,
+}
+DEFAULTS = {
+    name.replace("_", "-"): str(field.default)
+    for settings_class in SETTINGS.values()
+    for name, field in settings_class.model_fields.items()
+    if name.endswith("_address")
+}
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+GRPCURL = "grpcurl "
+ORDERES = ".venv/bin/orderes order "
+READS = (f"{ORDERES}get", f"{ORDERES}history", f"{ORDERES}list")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A line of the README, and the output that it shows."""
+
+    line: str
+    shown: str
+
+
+def steps(program: str) -> list[Step]:
+    """The lines that run a program, in order; the block after a line is its output."""
+    blocks: list[tuple[str, str]] = [*BLOCK.findall(README), ("", "")]
+    return [
+        Step(line, shown if not language else "")
+        for (kind, text), (language, shown) in pairwise(blocks)
+        if kind == "sh"
+        for line in text.splitlines()
+        if line.startswith(program)
+    ]
+
+
+def table(heading: str) -> list[list[str]]:
+    """The rows of the table under a heading, without its head."""
+    section = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows[2:]]
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    ports = [int(address.rpartition(":")[2]) for address in DEFAULTS.values()]
+    addresses = DEFAULTS if all(is_free(port) for port in ports) else None
+    with running_up(tmp_path_factory.mktemp("readme"), addresses=addresses) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def five_minutes(up: Up) -> list[str]:
+    """What the lines for grpcurl put out, typed in order into an empty store."""
+    require_tool("grpcurl", "the README's lines are run with it")
+    return [run(up, step.line) for step in steps(GRPCURL)]
+
+
+def run(up: Up, line: str) -> str:
+    """Runs a line as it is printed, but for the ports if those were taken."""
+    for name, default in DEFAULTS.items():
+        line = line.replace(default, up.addresses[name])
+    result = subprocess.run(
+        shlex.split(line), capture_output=True, text=True, check=False, timeout=30
+    )
+    return result.stdout + result.stderr
+
+
+def assert_shows(output: str, shown: str) -> None:
+    """Every line that is shown is in the output, in this order; `…` is anything."""
+    lines = iter(line.strip() for line in output.splitlines())
+    for line in shown.splitlines():
+        wanted = line.strip()
+        if wanted == "…":
+            continue
+        pattern = ".*".join(re.escape(part) for part in wanted.split("…"))
+        assert any(re.fullmatch(pattern, candidate) for candidate in lines), (
+            f"the README shows {wanted!r}, but after the line before there is none in\n"
+            f"{output}"
+        )
+
+
+def test_the_lines_of_the_five_minutes_work_as_printed(five_minutes: list[str]) -> None:
+    printed = steps(GRPCURL)
+
+    for step, output in zip(printed, five_minutes, strict=True):
+        assert_shows(output, step.shown)
+
+    assert len(printed) > 10
+    assert all(step.shown for step in printed)
+
+
+def test_the_lines_work_again_when_they_are_repeated(
+    up: Up, five_minutes: list[str]
+) -> None:
+    commands = [step for step in steps(GRPCURL) if '"readme-' in step.line]
+
+    for step in commands:
+        output = run(up, step.line)
+        assert_shows(output, step.shown)
+        if "ERROR" not in step.shown and "GetCommand" not in step.line:
+            assert '"deduplicated": true' in output
+
+
+def test_the_lines_of_the_orderes_command_work_as_printed(
+    up: Up, five_minutes: list[str]
+) -> None:
+    printed = [step.line for step in steps(ORDERES)]
+    commands = [line for line in printed if not line.startswith(READS)]
+    reads = [line for line in printed if line.startswith(READS)]
+
+    receipts = [up.order(*words_of(line)) for line in commands]
+    # A person is slower than the projector; a test says what it waits for.
+    order_id, position = receipt_of(receipts[-1].stdout)
+    up.answer("get", order_id, "--min-position", position)
+    answers = [up.order(*words_of(line)) for line in reads]
+
+    assert [result.stderr for result in receipts + answers] == [""] * 6
+    order, history, _ = (answer.stdout for answer in answers)
+    assert "40.48 EUR" in order
+    assert "added 1 × pen at 0.50 EUR" in history  # noqa: RUF001
+
+
+def words_of(line: str) -> list[str]:
+    """The words after `orderes order`."""
+    return shlex.split(line.removeprefix(ORDERES))
+
+
+def receipt_of(output: str) -> tuple[str, str]:
+    """The order and the position that a receipt shows."""
+    facts = dict(line.split(maxsplit=1) for line in output.splitlines() if "  " in line)
+    return facts["order"], facts["position"]
+
+
+def settings_rows() -> list[str]:
+    """The table of settings as the settings classes have it."""
+    rows = []
+    for process, settings_class in SETTINGS.items():
+        for name, field in settings_class.model_fields.items():
+            hidden = field.json_schema_extra is not None
+            inherited = process != "every" and name in ProcessSettings.model_fields
+            if hidden or inherited:
+                continue
+            default = "" if field.default is None else f"`{field.default}`"
+            rows.append(
+                f"| `{flag_of(name)}` | {process} | {default} | {field.description} |"
+            )
+    return rows
+
+
+def test_the_table_of_settings_is_that_of_the_settings_classes() -> None:
+    expected = "\n".join(
+        [
+            "| Flag | Process | Default | What it is |",
+            "|---|---|---|---|",
+            *settings_rows(),
+        ]
+    )
+
+    assert expected in README, f"the table of settings should be:\n{expected}"
+
+
+def test_the_metrics_are_those_that_the_processes_have() -> None:
+    registry = CollectorRegistry()
+    RpcMetrics(registry)
+    WriteMetrics(registry)
+    ProjectionMetrics(registry)
+    names = {
+        f"`{metric.name}{'_total' if metric.type == 'counter' else ''}`"
+        for metric in registry.collect()
+    }
+
+    assert {row[0] for row in table("Metrics")} == names
+
+
+def test_the_reasons_of_errors_are_those_of_the_contract() -> None:
+    reasons = {
+        f"`{name.removeprefix('ERROR_REASON_')}`"
+        for name in ErrorReason.keys()  # noqa: SIM118 - It is no dict.
+        if not name.endswith("UNSPECIFIED")
+    }
+
+    assert {row[0] for row in table("How errors look")} == reasons
+
+
+def test_the_folders_of_the_map_are_there() -> None:
+    folders = [row[0].strip("`") for row in table("Where things are")]
+
+    assert [folder for folder in folders if not (ROOT / folder).is_dir()] == []
