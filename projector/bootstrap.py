@@ -1,7 +1,6 @@
 """The composition root of the projector: what it is made of, how it starts and how it drains."""
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 
@@ -11,6 +10,13 @@ from prometheus_client import CollectorRegistry
 from contexts.orders.read.registry import ORDER_PROJECTIONS
 from contexts.orders.read.tables import READ_SCHEMA_VERSION
 from eventcore.messages import Instant
+from eventcore.process.clock import now
+from eventcore.process.data_dir import (
+    PROJECTOR_WAKE,
+    READ_DB,
+    READER_WAKES,
+    WRITE_DB,
+)
 from eventcore.process.lifecycle import Stop
 from eventcore.process.metrics_server import MetricsServer
 from eventcore.projection import Projection
@@ -27,22 +33,10 @@ from projector.follow import Follow
 from projector.runner import ProjectionRunner
 from projector.settings import ProjectorSettings
 
-WAKE_NAME = "projector.wake"
-"""Where the write server tells of a commit."""
-READERS_PATTERN = "read-*.wake"
-"""Where read servers are told of one."""
-
-NANOSECONDS_PER_MICROSECOND = 1000
-
 PROJECTIONS: Sequence[Projection] = (*ORDER_PROJECTIONS,)
 """All read models. A bounded context adds its own in this line."""
 
 log = structlog.get_logger()
-
-
-def clock() -> Instant:
-    """The time, in microseconds since 1970 UTC."""
-    return time.time_ns() // NANOSECONDS_PER_MICROSECOND
 
 
 def health_name(projection: str) -> str:
@@ -128,7 +122,7 @@ async def serve(settings: ProjectorSettings, stop: Stop) -> None:
         StartFailed: the data or an address is in use, or the data is of another release or log.
         StoreBroken: a store failed in a way after which only a restart can go on.
     """
-    path = settings.data_dir / "read.db"
+    path = settings.data_dir / READ_DB
     async with AsyncExitStack() as stack:
         thread = OwnThread("projector")
         stack.push_async_callback(asyncio.to_thread, thread.close)
@@ -145,12 +139,12 @@ async def serve(settings: ProjectorSettings, stop: Stop) -> None:
             )
         )
         stack.push_async_callback(thread.run, read_store.close)
-        write_store = SqlWriteStoreReader(reader_engine(settings.data_dir / "write.db"))
+        write_store = SqlWriteStoreReader(reader_engine(settings.data_dir / WRITE_DB))
         stack.push_async_callback(thread.run, write_store.close)
         wakes = await stack.enter_async_context(
-            WakeReceiver(settings.data_dir, WAKE_NAME)
+            WakeReceiver(settings.data_dir, PROJECTOR_WAKE)
         )
-        readers = WakeSender(settings.data_dir, READERS_PATTERN)
+        readers = WakeSender(settings.data_dir, READER_WAKES)
         stack.callback(readers.close)
         registry = CollectorRegistry()
         metrics_server = MetricsServer(settings.projector_metrics_address, registry)
@@ -162,7 +156,7 @@ async def serve(settings: ProjectorSettings, stop: Stop) -> None:
             read_store=read_store,
             thread=thread,
             wakes=wakes,
-            clock=clock,
+            clock=now,
             moved=readers.send,
             registry=registry,
         )

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import secrets
-import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -18,6 +17,8 @@ from contexts.orders.read.service import SERVICE, QueryService
 from contexts.orders.read.tables import READ_SCHEMA_VERSION
 from eventcore.errors import StartFailed
 from eventcore.messages import Instant
+from eventcore.process.clock import now
+from eventcore.process.data_dir import READ_DB, READER_WAKES
 from eventcore.process.lifecycle import Stop
 from eventcore.process.metrics_server import MetricsServer
 from eventcore.read_store import ReadSnapshots
@@ -30,14 +31,7 @@ from read_server.consistency import Consistency
 from read_server.readiness import Readiness
 from read_server.settings import ReadServerSettings
 
-NANOSECONDS_PER_MICROSECOND = 1000
-
 log = structlog.get_logger()
-
-
-def clock() -> Instant:
-    """The time, in microseconds since 1970 UTC."""
-    return time.time_ns() // NANOSECONDS_PER_MICROSECOND
 
 
 class ReadServer:
@@ -108,13 +102,18 @@ class ReadServer:
         self._tasks.append(task)
 
 
+def _own_wake_name() -> str:
+    """A name that no other read server has, nor one that died before with the same pid."""
+    return READER_WAKES.replace("*", f"{os.getpid()}-{secrets.token_hex(4)}")
+
+
 async def serve(settings: ReadServerSettings, stop: Stop) -> None:
     """Runs the read server on SQLite until it is told to stop, then drains it.
 
     Raises:
         StartFailed: an address is in use, or the read models are of another release.
     """
-    path = settings.data_dir / "read.db"
+    path = settings.data_dir / READ_DB
     try:
         await asyncio.to_thread(settings.data_dir.mkdir, parents=True, exist_ok=True)
     except OSError as error:
@@ -129,9 +128,7 @@ async def serve(settings: ReadServerSettings, stop: Stop) -> None:
         )
         stack.push_async_callback(snapshots.close)
         wakes = await stack.enter_async_context(
-            WakeReceiver(
-                settings.data_dir, f"read-{os.getpid()}-{secrets.token_hex(4)}.wake"
-            )
+            WakeReceiver(settings.data_dir, _own_wake_name())
         )
         registry = CollectorRegistry()
         metrics_server = MetricsServer(settings.read_metrics_address, registry)
@@ -141,7 +138,7 @@ async def serve(settings: ReadServerSettings, stop: Stop) -> None:
             path=path,
             snapshots=snapshots,
             wakes=wakes,
-            clock=clock,
+            clock=now,
             registry=registry,
         )
         stack.push_async_callback(server.stop)

@@ -1,39 +1,15 @@
 """`python -m write_server`: the write server in this process."""
 
-import sys
-from collections.abc import Mapping
-
-import click
-
-from eventcore.errors import StartFailed
-from eventcore.process.lifecycle import run_process, start_failed
-from eventcore.process.settings import load_settings, settings_options
+from eventcore.process.command import process_command
 from write_server.bootstrap import serve
 from write_server.settings import WriteServerSettings
 
-NAME = "write_server"
-
-
-def run(settings: WriteServerSettings) -> int:
-    """Runs the process to its end and returns its exit code."""
-    return run_process(NAME, settings, lambda stop: serve(settings, stop))
-
-
-def start(flags: Mapping[str, object]) -> int:
-    """Runs the process with the settings that flags and environment give; its exit code."""
-    try:
-        settings = load_settings(WriteServerSettings, flags)
-    except StartFailed as error:
-        return start_failed(NAME, error)
-    return run(settings)
-
-
-@click.command()
-@settings_options(WriteServerSettings)
-def main(**flags: str | None) -> None:
-    """Takes commands over gRPC and stores what happened."""
-    sys.exit(start(flags))
-
+main = process_command(
+    "write_server",
+    WriteServerSettings,
+    serve,
+    help="Takes commands over gRPC and stores what happened.",
+)
 
 if __name__ == "__main__":
     main()

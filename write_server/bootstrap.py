@@ -1,7 +1,6 @@
 """The composition root of the write server: what it is made of, how it starts and how it drains."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
@@ -13,6 +12,8 @@ from contexts.orders.write.handlers import ORDER_HANDLERS
 from contexts.orders.write.service import COMMAND_TYPES, SERVICE, CommandService
 from eventcore.aggregate import CommandHandlers
 from eventcore.messages import Instant, Lane
+from eventcore.process.clock import now
+from eventcore.process.data_dir import PROJECTOR_WAKE, WRITE_DB
 from eventcore.process.lifecycle import Stop
 from eventcore.process.metrics_server import MetricsServer
 from eventcore.rpc.server import RpcServer
@@ -30,13 +31,6 @@ from write_server.settings import WriteServerSettings
 from write_server.writer import Writer
 
 log = structlog.get_logger()
-
-NANOSECONDS_PER_MICROSECOND = 1000
-
-
-def clock() -> Instant:
-    """The time, in microseconds since 1970 UTC."""
-    return time.time_ns() // NANOSECONDS_PER_MICROSECOND
 
 
 def new_id() -> str:
@@ -142,14 +136,14 @@ async def serve(settings: WriteServerSettings, stop: Stop) -> None:
         StartFailed: the data or an address is in use, or the data is of another release.
         StoreBroken: the store failed in a way after which only a restart can go on.
     """
-    path = settings.data_dir / "write.db"
+    path = settings.data_dir / WRITE_DB
     async with AsyncExitStack() as stack:
         owned = OwnedFile(path)
         stack.callback(owned.release)
         writer_thread = OwnThread("writer")
-        stack.callback(writer_thread.close)
+        stack.push_async_callback(asyncio.to_thread, writer_thread.close)
         reader_thread = OwnThread("reader")
-        stack.callback(reader_thread.close)
+        stack.push_async_callback(asyncio.to_thread, reader_thread.close)
         store = await writer_thread.run(
             lambda: SqlWriteStore(
                 owner_engine(path, durable=True), new_store_id=new_id()
@@ -158,7 +152,7 @@ async def serve(settings: WriteServerSettings, stop: Stop) -> None:
         stack.push_async_callback(writer_thread.run, store.close)
         reader = SqlWriteStoreReader(reader_engine(path))
         stack.push_async_callback(reader_thread.run, reader.close)
-        wake = WakeSender(settings.data_dir, "projector.wake")
+        wake = WakeSender(settings.data_dir, PROJECTOR_WAKE)
         stack.callback(wake.close)
         registry = CollectorRegistry()
         metrics_server = MetricsServer(settings.write_metrics_address, registry)
@@ -170,7 +164,7 @@ async def serve(settings: WriteServerSettings, stop: Stop) -> None:
             reader=reader,
             writer_thread=writer_thread,
             reader_thread=reader_thread,
-            clock=clock,
+            clock=now,
             new_id=new_id,
             on_appended=wake.send,
             registry=registry,

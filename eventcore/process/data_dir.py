@@ -1,0 +1,10 @@
+"""What the processes of a house keep in their data directory, and where they find each other."""
+
+WRITE_DB = "write.db"
+"""The write store, owned by the write server."""
+READ_DB = "read.db"
+"""The read store, owned by the projector."""
+PROJECTOR_WAKE = "projector.wake"
+"""Where the write server tells the projector of a commit."""
+READER_WAKES = "read-*.wake"
+"""Where the projector tells every read server of one; each has a name of its own in place of *."""
