@@ -46,7 +46,7 @@ class CommandOutcome(Enum):
     DEDUPLICATED = "deduplicated"
     """Answered with the stored outcome of an earlier call."""
     NOT_ACCEPTED = "not_accepted"
-    """Malformed, an id that was used, no room, or the server drains: nothing is stored."""
+    """An id that was used, no room, or the server drains: nothing is stored."""
     ABANDONED = "abandoned"
     """Its caller went away: withdrawn if it was not yet taken, executed unheard if it was."""
     FAILED = "failed"

@@ -64,7 +64,7 @@ def fold(
 class AggregateCache:
     """The aggregates used last. What it holds may be behind the log, never ahead of it.
 
-    An aggregate enters after its commit, and a batch that is rolled back evicts all it touched.
+    An aggregate enters after its commit, and a batch that is given up evicts all it touched.
     """
 
     def __init__(self, aggregates_max: int) -> None:
@@ -96,6 +96,6 @@ class AggregateCache:
             self._aggregates.popitem(last=False)
 
     def evict(self, streams: Iterable[StreamId]) -> None:
-        """Forgets what a batch that was rolled back has touched."""
+        """Forgets what a batch that was given up has touched."""
         for stream in streams:
             self._aggregates.pop(stream, None)

@@ -12,6 +12,7 @@ from eventcore.command_gateway import Receipt
 from eventcore.errors import (
     CommandIdReused,
     EventCoreError,
+    StoreBroken,
     StoreUnavailable,
     StreamConflict,
 )
@@ -80,7 +81,16 @@ class BatchExecutor:
                 broke.__cause__ = error
                 return [broke]
         # One of them holds what the database will not take. Alone, it fails alone.
-        return [self.execute([envelope])[0] for envelope in batch]
+        return [self._execute_alone(envelope) for envelope in batch]
+
+    def _execute_alone(self, envelope: CommandEnvelope) -> Outcome:
+        try:
+            return self.execute([envelope])[0]
+        except StoreBroken:
+            raise
+        except StoreUnavailable as error:
+            # Those before it are committed, and have to hear of it.
+            return error
 
     def _execute_together(self, batch: Sequence[CommandEnvelope]) -> list[Outcome]:
         try:
@@ -89,7 +99,9 @@ class BatchExecutor:
             raise
         except Exception:  # noqa: BLE001 - what does not hang on an assumption happens again.
             # An assumption was wrong, or may be: a command_id is a repeated one, an order exists,
-            # or the cache is behind the log. Nothing was stored; now all of it is looked up first.
+            # or the cache is behind the log. Nothing was stored; now ids and versions are looked
+            # up first. Histories are read only where the cache is no help: retries come when there
+            # is most to do, and one of them must not have all streams of its batch read again.
             return self._attempt(batch, assuming=False)
 
     def _attempt(
@@ -111,8 +123,9 @@ class BatchExecutor:
                     _doubt_if(broken)
                 stored = self._store_decisions(unit, decisions)
                 unit.commit()
-        except BaseException:
-            self._cache.evict(envelope.stream for envelope in batch)
+        except BaseException as error:
+            if not assuming or isinstance(error, StoreUnavailable):
+                self._cache.evict(envelope.stream for envelope in batch)
             raise
         self._cache.keep(
             {
@@ -139,17 +152,17 @@ class BatchExecutor:
     ) -> dict[StreamId, Loaded | HandlerBroke]:
         loaded: dict[StreamId, Loaded | HandlerBroke] = {}
         missing: dict[StreamId, Any] = {}
-        for envelope in batch:
-            if envelope.stream in loaded or envelope.stream in missing:
-                continue
+        first = {envelope.stream: envelope for envelope in reversed(batch)}
+        versions = {} if assuming else unit.events.versions(list(first))
+        for stream, envelope in first.items():
             aggregate = self._handlers.aggregate_of(envelope.type)
-            cached = self._cache.get(envelope.stream) if assuming else None
-            if cached is not None:
-                loaded[envelope.stream] = cached
+            cached = self._cache.get(stream)
+            if cached is not None and (assuming or cached.version == versions[stream]):
+                loaded[stream] = cached
             elif assuming and type(envelope.command) in aggregate.creates:
-                loaded[envelope.stream] = assume_new(aggregate)
+                loaded[stream] = assume_new(aggregate)
             else:
-                missing[envelope.stream] = aggregate
+                missing[stream] = aggregate
         if missing:
             for stream, envelopes in unit.events.load(list(missing)).items():
                 loaded[stream] = _fold(missing[stream], envelopes)

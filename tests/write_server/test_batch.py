@@ -7,9 +7,10 @@ import pytest
 
 from eventcore.command_gateway import Receipt
 from eventcore.errors import CommandIdReused, StoreUnavailable
-from eventcore.messages import CommandRecord, CommandStage, StreamId
+from eventcore.messages import CommandStage
 from eventcore.write_store import WriteStore
 from tests.support.envelopes import a_stream, an_id
+from tests.write_server.outcomes import receipt, records, refused
 from tests.write_server.stored import (
     FailingStore,
     log_of,
@@ -19,7 +20,6 @@ from tests.write_server.stored import (
 from tests.write_server.things import (
     NOW,
     TRACE,
-    Begin,
     Count,
     View,
     a_command,
@@ -27,24 +27,6 @@ from tests.write_server.things import (
     count,
     executor_over,
 )
-from write_server.batch import Outcome
-
-
-def receipt(outcome: Outcome) -> Receipt:
-    assert isinstance(outcome, Receipt), outcome
-    return outcome
-
-
-def refused(outcome: Outcome) -> str:
-    """Why a command was refused: the rule, or the reason."""
-    record = receipt(outcome).record
-    assert record.refusal is not None
-    assert record.stage is CommandStage.REFUSED
-    return record.refusal.rule or record.refusal.reason
-
-
-def events_of(store: WriteStore, stream: StreamId) -> list[str]:
-    return [e.payload for e in log_of(store) if e.stream == stream]
 
 
 def test_a_batch_is_one_transaction(store: WriteStore) -> None:
@@ -93,9 +75,10 @@ def test_outcomes_come_in_the_order_of_the_commands(store: WriteStore) -> None:
     assert ids == [batch[place].command_id for place in (0, 1, 2, 4)]
 
 
-def test_a_whole_life_fits_into_one_batch(store: WriteStore) -> None:
+def test_a_whole_life_fits_into_one_transaction(store: WriteStore) -> None:
     stream = a_stream("thing")
-    outcomes = executor_over(store).execute(
+    watched = FailingStore(store)
+    outcomes = executor_over(watched).execute(
         [a_command(stream=stream), count(stream, 2, times=3), count(stream, 5)]
     )
     records = [receipt(outcome).record for outcome in outcomes]
@@ -105,6 +88,7 @@ def test_a_whole_life_fits_into_one_batch(store: WriteStore) -> None:
         (5, 5, 1),
     ]
     assert [e.stream_version for e in log_of(store)] == [1, 2, 3, 4, 5]
+    assert numbers(watched.failure.calls, "begin") == 1
 
 
 def test_the_view_of_a_receipt_is_as_of_its_command(store: WriteStore) -> None:
@@ -234,54 +218,25 @@ def test_repeated_and_new_commands_share_a_batch(store: WriteStore) -> None:
     assert receipt(outcomes[2]).view.total == 5 + 2 * (1 + 2)
 
 
-@pytest.mark.parametrize("expected_version", [0, 1, 5])
-def test_what_does_not_exist_is_said_before_the_version(
-    store: WriteStore, expected_version: int
+@pytest.mark.parametrize("case", ["repeated", "reused", "exists"])
+def test_one_command_that_is_not_new_has_no_history_read_again(
+    store: WriteStore, case: str
 ) -> None:
-    command = count(a_stream("thing"), expected_version=expected_version)
-    assert refused(executor_over(store).execute([command])[0]) == "NOT_FOUND"
-
-
-def test_what_exists_already_is_said_before_the_version(store: WriteStore) -> None:
-    executor = executor_over(store)
-    stream = begun(executor)
-    command = a_command(Begin(), stream, expected_version=7)
-    assert refused(executor.execute([command])[0]) == "EXISTS"
-
-
-@pytest.mark.parametrize("expected_version", [0, 1, 2, 7])
-def test_what_was_done_before_needs_no_version(
-    store: WriteStore, expected_version: int
-) -> None:
-    executor = executor_over(store)
-    stream = begun(executor, counts=[1])
-    (outcome,) = executor.execute([count(stream, 0, expected_version=expected_version)])
-    assert receipt(outcome).record.stage is CommandStage.COMMITTED
-
-
-@pytest.mark.parametrize("by", [1, -1], ids=["allowed", "against a rule"])
-def test_another_version_is_said_before_any_rule(store: WriteStore, by: int) -> None:
-    executor = executor_over(store)
-    stream = begun(executor, counts=[1])
-    (outcome,) = executor.execute([count(stream, by, expected_version=1)])
-    refusal = receipt(outcome).record.refusal
-    assert refusal is not None
-    assert refusal.reason == "VERSION_MISMATCH"
-    assert refusal.facts == {"expected_version": "1", "actual_version": "2"}
-
-
-def test_the_version_that_is_expected_is_that_within_the_batch(
-    store: WriteStore,
-) -> None:
-    executor = executor_over(store)
-    stream = begun(executor)
-    outcomes = executor.execute(
-        [count(stream, expected_version=version) for version in (1, 1, 2, 7)]
-    )
-    assert receipt(outcomes[0]).record.stream_version == 2
-    assert refused(outcomes[1]) == "VERSION_MISMATCH"
-    assert receipt(outcomes[2]).record.stream_version == 3
-    assert refused(outcomes[3]) == "VERSION_MISMATCH"
+    watched = FailingStore(store)
+    executor = executor_over(watched)
+    streams = [begun(executor) for _ in range(5)]
+    known = count(streams[0], 5)
+    executor.execute([known])
+    watched.work()
+    odd = {
+        "repeated": known,
+        "reused": count(streams[0], 6, command_id=known.command_id),
+        "exists": a_command(stream=streams[0]),
+    }[case]
+    outcomes = executor.execute([*(count(stream) for stream in streams), odd])
+    assert [r.stream_version for r in records(outcomes[:5])] == [3, 2, 2, 2, 2]
+    assert numbers(watched.failure.calls, "events.load") == 0
+    assert numbers(watched.failure.calls, "commit") == 1
 
 
 def test_events_say_where_they_come_from(store: WriteStore) -> None:
@@ -339,10 +294,6 @@ def test_the_cache_forgets_what_was_used_longest_ago(store: WriteStore) -> None:
         watched.work()
         executor.execute([count(stream)])
         assert numbers(watched.failure.calls, "events.load") == loads, stream
-
-
-def records(outcomes: list[Outcome]) -> list[CommandRecord]:
-    return [receipt(outcome).record for outcome in outcomes]
 
 
 def test_a_store_that_is_full_for_a_while_loses_and_doubles_nothing(

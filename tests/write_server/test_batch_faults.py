@@ -11,8 +11,8 @@ from eventcore.messages import CommandStage, NewEvent, StreamId
 from eventcore.sql.write_store import SqlWriteStore
 from eventcore.write_store import WriteStore
 from tests.support.envelopes import a_new_event, a_stream, an_id
+from tests.write_server.outcomes import receipt, records, refused
 from tests.write_server.stored import FailingStore, log_of, records_of
-from tests.write_server.test_batch import receipt, records, refused
 from tests.write_server.things import (
     BREAKS_CODEC,
     BREAKS_DECISION,

@@ -1,11 +1,6 @@
 """The command bus: who gets in, who waits, and who is told what. The tests are its writer."""
 
 import asyncio
-import gc
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
@@ -14,72 +9,24 @@ from eventcore.errors import (
     CommandIdReused,
     CommandQueueFull,
     EventCoreError,
-    ShuttingDown,
     StoreUnavailable,
 )
-from eventcore.messages import CommandEnvelope, Lane
-from tests.support.envelopes import a_record, a_stream
-from tests.support.eventually import eventually
+from eventcore.messages import Lane
+from tests.support.envelopes import a_stream
+from tests.write_server.bus import (
+    SHORT_SECONDS,
+    a_bus,
+    a_turn,
+    call,
+    calling,
+    ids,
+    is_empty,
+    receipt_of,
+    settle,
+)
 from tests.write_server.things import Count, a_command
 from write_server.batch import Outcome
-from write_server.command_bus import CommandBus, Entry
 from write_server.pace import Pace
-
-LONG_SECONDS = 60.0
-"""A wait that no test sees the end of."""
-SHORT_SECONDS = 0.01
-
-
-def a_bus(
-    capacity: int = 10, *, pace: Pace | None = None, **capacities: int
-) -> CommandBus:
-    return CommandBus(
-        {lane: capacities.get(lane.value, capacity) for lane in Lane},
-        pace=pace or Pace(batch_commands_max=10),
-    )
-
-
-def receipt_of(entry: Entry) -> Receipt:
-    return Receipt(record=a_record(entry.command_id, entry.stream))
-
-
-def settle(bus: CommandBus, batch: Sequence[Entry]) -> None:
-    bus.settle(batch, [receipt_of(entry) for entry in batch])
-
-
-def ids(batch: Sequence[Entry]) -> list[str]:
-    return [entry.command_id for entry in batch]
-
-
-@asynccontextmanager
-async def calling(
-    *calls: Coroutine[Any, Any, Receipt],
-) -> AsyncIterator[list[asyncio.Task[Receipt]]]:
-    """Calls that have come as far as they can without the writer."""
-    tasks = [asyncio.create_task(call) for call in calls]
-    await _a_turn()
-    try:
-        yield tasks
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _a_turn() -> None:
-    """Lets everything run that is ready to run."""
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-
-
-def call(
-    bus: CommandBus, envelope: CommandEnvelope, wait_seconds: float = LONG_SECONDS
-) -> Coroutine[Any, Any, Receipt]:
-    return bus.submit(envelope, wait_seconds=wait_seconds)
-
-
-def is_empty(bus: CommandBus) -> bool:
-    return not bus._in_flight and not any(bus.lanes.depth(lane) for lane in Lane)
 
 
 async def test_a_command_is_answered_with_its_outcome() -> None:
@@ -107,7 +54,7 @@ async def test_each_call_of_a_batch_gets_its_own_outcome() -> None:
 async def test_the_writer_waits_for_the_first_command() -> None:
     bus = a_bus()
     taking = asyncio.create_task(bus.take(10))
-    await _a_turn()
+    await a_turn()
     assert not taking.done()
     envelope = a_command()
     async with calling(call(bus, envelope)):
@@ -242,7 +189,7 @@ async def test_a_wait_that_ends_during_the_commit_waits_for_it() -> None:
 async def test_no_wait_at_all_is_enough_for_an_idle_writer() -> None:
     bus = a_bus()
     taking = asyncio.create_task(bus.take(10))
-    await _a_turn()
+    await a_turn()
     async with calling(call(bus, a_command(), 0)) as (answer,):
         settle(bus, await taking)
         await answer
@@ -252,7 +199,7 @@ async def test_a_call_that_is_cancelled_withdraws_its_command() -> None:
     bus = a_bus()
     async with calling(call(bus, a_command()), call(bus, a_command())) as (first, _):
         first.cancel()
-        await _a_turn()
+        await a_turn()
         assert bus.lanes.depth(Lane.NORMAL) == 1
     assert is_empty(bus)
 
@@ -262,7 +209,7 @@ async def test_a_call_that_is_cancelled_leaves_the_command_to_another_call() -> 
     envelope = a_command()
     async with calling(call(bus, envelope), call(bus, envelope)) as (first, second):
         first.cancel()
-        await _a_turn()
+        await a_turn()
         settle(bus, await bus.take(10))
         assert (await second).deduplicated
 
@@ -272,7 +219,7 @@ async def test_a_call_that_is_cancelled_during_the_commit_holds_up_nothing() -> 
     async with calling(call(bus, a_command())) as (answer,):
         batch = await bus.take(10)
         answer.cancel()
-        await _a_turn()
+        await a_turn()
         assert bus.lanes.depth(Lane.NORMAL) == 1
         settle(bus, batch)
     assert is_empty(bus)
@@ -316,76 +263,6 @@ async def test_a_time_to_wait_that_is_over_is_refused_at_once() -> None:
     with pytest.raises(CommandQueueFull, match="would pass"):
         await call(bus, a_command(), -0.01)
     assert is_empty(bus)
-
-
-async def test_a_closed_bus_admits_nothing_and_drains() -> None:
-    bus = a_bus()
-    envelope = a_command()
-    async with calling(call(bus, envelope)) as (answer,):
-        bus.close()
-        with pytest.raises(ShuttingDown):
-            await call(bus, a_command())
-        async with calling(call(bus, envelope)) as (joined,):
-            settle(bus, await bus.take(10))
-            assert [(await answer).deduplicated, (await joined).deduplicated] == [
-                False,
-                True,
-            ]
-    assert await bus.take(10) == []
-
-
-async def test_closing_wakes_a_writer_that_waits() -> None:
-    bus = a_bus()
-    taking = asyncio.create_task(bus.take(10))
-    await _a_turn()
-    bus.close()
-    assert await taking == []
-
-
-async def test_everyone_is_answered_when_the_writer_ends() -> None:
-    bus = a_bus()
-    envelopes = [a_command(lane=lane) for lane in Lane for _ in range(2)]
-    calls = [call(bus, envelope) for envelope in [*envelopes, envelopes[0]]]
-    async with calling(*calls) as answers:
-        assert len(await bus.take(2)) == 2
-        bus.fail_all(StoreUnavailable())
-        results = await asyncio.gather(*answers, return_exceptions=True)
-    assert [type(result) for result in results] == [StoreUnavailable] * 7
-    assert is_empty(bus)
-    assert await bus.take(10) == []
-    with pytest.raises(ShuttingDown):
-        await call(bus, a_command())
-
-
-async def _seconds_to_cancel(make: Callable[[], CommandEnvelope], count: int) -> float:
-    bus = a_bus(count)
-    async with calling(*(call(bus, make()) for _ in range(count))) as answers:
-        await eventually(
-            lambda: sum(len(e.waiters) for e in bus._in_flight.values()) == count
-        )
-        gc.disable()  # Its time grows with all that other tests have left behind.
-        began = time.thread_time()
-        for answer in reversed(answers):
-            answer.cancel()
-        await asyncio.gather(*answers, return_exceptions=True)
-        seconds = time.thread_time() - began
-        gc.enable()
-    assert is_empty(bus)
-    return seconds
-
-
-@pytest.mark.parametrize("same", [False, True], ids=["different", "the same"])
-async def test_ten_thousand_calls_withdraw_in_linear_time(same: bool) -> None:  # noqa: FBT001
-    envelope = a_command()
-    make: Callable[[], CommandEnvelope] = (lambda: envelope) if same else a_command
-    ratios = []
-    for _ in range(3):  # The machine may be busy with something else for a moment.
-        few = await _seconds_to_cancel(make, 500)
-        many = await _seconds_to_cancel(make, 10_000)
-        ratios.append(many / few)
-        if ratios[-1] < 50:
-            return
-    raise AssertionError(f"20 times the calls take {ratios} times as long")
 
 
 async def test_outcomes_of_a_batch_come_in_its_order() -> None:

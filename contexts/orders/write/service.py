@@ -177,7 +177,6 @@ class CommandService(CommandServiceServicer):
         faults.raise_if_any()
         command_type = type(command).__name__
         order_id = command.order_id or self._new_order_id()
-        call.subject["order_id"] = order_id
         envelope = CommandEnvelope(
             command_id=command_id,
             type=command_type,
