@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from eventcore.messages import CommandEnvelope, CommandRecord
+from eventcore.errors import InvalidFields
+from eventcore.messages import CommandEnvelope, CommandRecord, Trace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,11 @@ class CommandGateway(Protocol):
             ShuttingDown: the server drains; nothing is stored.
             StoreUnavailable: what became of the command is not known.
         """
+
+    def turned_away(
+        self, command_type: str, command_id: str, trace: Trace, error: InvalidFields
+    ) -> None:
+        """Takes note of a command whose form is wrong: it has no envelope, and goes nowhere."""
 
     async def find(self, command_id: str) -> Receipt:
         """The stored outcome of a command, without its view.

@@ -10,6 +10,7 @@
     ├── ShuttingDown           the server drains
     ├── StoreUnavailable       the database does not answer
     │   └── StoreBroken        it failed in a way that only a restart can judge
+    │       └── StoreReplaced  its file is no longer the one that was opened
     ├── StoreMismatch          a position of another store
     ├── ProjectionLagging      the read models are not there yet
     ├── StreamConflict         an append lost: the stream has another version
@@ -219,6 +220,26 @@ class StoreBroken(StoreUnavailable):
 
     The process that owns the store stops answering and exits; its restart reads the truth.
     """
+
+    def __init__(
+        self,
+        message: str = "the store has failed; what became of the call is not known: retry it",
+    ) -> None:
+        super().__init__(message)
+
+
+class StoreReplaced(StoreBroken):
+    """The file of the store was removed, or another one stands in its place."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} was removed or replaced while it was open: this process ends, so "
+            "that it uses what is there when it is started again"
+        )
 
 
 class StoreMismatch(EventCoreError):

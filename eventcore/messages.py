@@ -20,7 +20,7 @@ class StreamId(NamedTuple):
     """Names one stream: the events of one aggregate.
 
     The category keeps the streams of different aggregates apart, so that an id which a client chose
-    for an order can never reach the stream of something else.
+    for one thing can never reach the stream of another.
     """
 
     category: str

@@ -47,6 +47,8 @@ class CommandOutcome(Enum):
     """Answered with the stored outcome of an earlier call."""
     NOT_ACCEPTED = "not_accepted"
     """An id that was used, no room, or the server drains: nothing is stored."""
+    MALFORMED = "malformed"
+    """Its form is wrong: nothing was looked up, nothing is stored."""
     ABANDONED = "abandoned"
     """Its caller went away: withdrawn if it was not yet taken, executed unheard if it was."""
     FAILED = "failed"
@@ -118,7 +120,7 @@ class WriteMetrics:
         )
         self._commit_seconds = Histogram(
             "orderes_commit_seconds",
-            "Duration of a batch's transaction, until it is on disk.",
+            "From taking a batch to having its outcomes on disk.",
             buckets=COMMIT_SECONDS,
             registry=registry,
         )

@@ -23,7 +23,12 @@ from eventcore.projection import Projection
 from eventcore.read_store import ReadStore
 from eventcore.rpc.server import RpcServer
 from eventcore.sql.read_store import SqlReadStore
-from eventcore.sql.sqlite import OwnedFile, owner_engine, reader_engine
+from eventcore.sql.sqlite import (
+    OwnedFile,
+    opening,
+    owner_engine,
+    reader_engine,
+)
 from eventcore.sql.write_store import SqlWriteStoreReader
 from eventcore.telemetry import ProjectionMetrics, RpcMetrics
 from eventcore.threads import OwnThread
@@ -129,15 +134,16 @@ async def serve(settings: ProjectorSettings, stop: Stop) -> None:
         owned = await thread.run(lambda: OwnedFile(path))
         stack.callback(owned.release)
         tables = [table for projection in PROJECTIONS for table in projection.tables]
-        read_store = await thread.run(
-            lambda: SqlReadStore(
-                # A commit that a power loss takes back is applied again: its checkpoint goes with
-                # it. So commits need not wait for the disk.
-                owner_engine(path, durable=False),
-                tables=tables,
-                schema_version=READ_SCHEMA_VERSION,
+        with opening(path):
+            read_store = await thread.run(
+                lambda: SqlReadStore(
+                    # A commit that a power loss takes back is applied again: its checkpoint goes
+                    # with it. So commits need not wait for the disk.
+                    owner_engine(path, durable=False),
+                    tables=tables,
+                    schema_version=READ_SCHEMA_VERSION,
+                )
             )
-        )
         stack.push_async_callback(thread.run, read_store.close)
         write_store = SqlWriteStoreReader(reader_engine(settings.data_dir / WRITE_DB))
         stack.push_async_callback(thread.run, write_store.close)
@@ -161,11 +167,13 @@ async def serve(settings: ProjectorSettings, stop: Stop) -> None:
             registry=registry,
         )
         stack.push_async_callback(projector.stop)
+        metrics_address = metrics_server.start()
+        address = await projector.start(stop)
         log.info(
             "listening",
             service="projector",
-            metrics_address=metrics_server.start(),
-            address=await projector.start(stop),
+            address=address,
+            metrics_address=metrics_address,
             projections=[projection.name for projection in PROJECTIONS],
         )
         await stop.wait()

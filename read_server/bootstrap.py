@@ -142,11 +142,13 @@ async def serve(settings: ReadServerSettings, stop: Stop) -> None:
             registry=registry,
         )
         stack.push_async_callback(server.stop)
+        metrics_address = metrics_server.start()
+        address = await server.start(stop)
         log.info(
             "listening",
             service=SERVICE.full_name,
-            metrics_address=metrics_server.start(),
-            address=await server.start(stop),
+            address=address,
+            metrics_address=metrics_address,
         )
         await stop.wait()
         log.info("draining")

@@ -23,7 +23,7 @@ class Loaded:
     view: Any = None
     position: int = 0
     assumed: bool = False
-    """From the cache, or taken for new: not read in the transaction under way."""
+    """From the cache, or taken for new: its version was not read in the transaction under way."""
 
     def decided(self, events: Sequence[Any]) -> None:
         """Moves the state over events that were decided."""

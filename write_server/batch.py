@@ -158,6 +158,7 @@ class BatchExecutor:
             aggregate = self._handlers.aggregate_of(envelope.type)
             cached = self._cache.get(stream)
             if cached is not None and (assuming or cached.version == versions[stream]):
+                cached.assumed = assuming
                 loaded[stream] = cached
             elif assuming and type(envelope.command) in aggregate.creates:
                 loaded[stream] = assume_new(aggregate)

@@ -17,7 +17,12 @@ from eventcore.process.data_dir import PROJECTOR_WAKE, WRITE_DB
 from eventcore.process.lifecycle import Stop
 from eventcore.process.metrics_server import MetricsServer
 from eventcore.rpc.server import RpcServer
-from eventcore.sql.sqlite import OwnedFile, owner_engine, reader_engine
+from eventcore.sql.sqlite import (
+    OwnedFile,
+    opening,
+    owner_engine,
+    reader_engine,
+)
 from eventcore.sql.write_store import SqlWriteStore, SqlWriteStoreReader
 from eventcore.telemetry import RpcMetrics, WriteMetrics
 from eventcore.threads import OwnThread
@@ -144,11 +149,12 @@ async def serve(settings: WriteServerSettings, stop: Stop) -> None:
         stack.push_async_callback(asyncio.to_thread, writer_thread.close)
         reader_thread = OwnThread("reader")
         stack.push_async_callback(asyncio.to_thread, reader_thread.close)
-        store = await writer_thread.run(
-            lambda: SqlWriteStore(
-                owner_engine(path, durable=True), new_store_id=new_id()
+        with opening(path):
+            store = await writer_thread.run(
+                lambda: SqlWriteStore(
+                    owner_engine(path, durable=True), new_store_id=new_id()
+                )
             )
-        )
         stack.push_async_callback(writer_thread.run, store.close)
         reader = SqlWriteStoreReader(reader_engine(path))
         stack.push_async_callback(reader_thread.run, reader.close)
@@ -170,11 +176,13 @@ async def serve(settings: WriteServerSettings, stop: Stop) -> None:
             registry=registry,
         )
         stack.push_async_callback(server.stop)
+        metrics_address = metrics_server.start()
+        address = await server.start(stop)
         log.info(
             "listening",
             service=SERVICE.full_name,
-            metrics_address=metrics_server.start(),
-            address=await server.start(stop),
+            address=address,
+            metrics_address=metrics_address,
             store_id=store.store_id,
         )
         await stop.wait()

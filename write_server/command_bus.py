@@ -86,6 +86,7 @@ class CommandBus:
     def settle(self, batch: Sequence[Entry], outcomes: Sequence[Outcome]) -> None:
         """Gives the outcomes of a batch to those who wait, and its slots back."""
         for entry, outcome in zip(batch, outcomes, strict=True):
+            entry.taken = True
             del self._in_flight[entry.command_id]
             self.lanes.release(entry.lane)
             for waiter in entry.waiters:

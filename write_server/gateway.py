@@ -14,10 +14,11 @@ from eventcore.errors import (
     CommandNotFound,
     CommandQueueFull,
     EventCoreError,
+    InvalidFields,
     ShuttingDown,
 )
 from eventcore.gathering import Gathering
-from eventcore.messages import CommandEnvelope, CommandRecord, CommandStage
+from eventcore.messages import CommandEnvelope, CommandRecord, CommandStage, Trace
 from eventcore.telemetry import CommandOutcome, WriteMetrics
 from eventcore.threads import OwnThread
 from eventcore.write_store import WriteStoreReader
@@ -72,6 +73,21 @@ class BusGateway:
             raise
         self._ended_with_receipt(envelope, receipt, began)
         return receipt
+
+    def turned_away(
+        self, command_type: str, command_id: str, trace: Trace, error: InvalidFields
+    ) -> None:
+        self._metrics.command_ended(command_type, CommandOutcome.MALFORMED)
+        log.info(
+            "command",
+            type=command_type,
+            outcome=CommandOutcome.MALFORMED.value,
+            reason=error.reason,
+            command_id=command_id,
+            fields=[violation.field for violation in error.violations],
+            correlation_id=trace.correlation_id,
+            causation_id=trace.causation_id,
+        )
 
     async def find(self, command_id: str) -> Receipt:
         record = await self._journal.find(command_id)
@@ -168,6 +184,6 @@ class BusGateway:
             position=0 if record is None else record.position,
             correlation_id=envelope.trace.correlation_id,
             causation_id=envelope.trace.causation_id,
-            lane=envelope.lane.value,
+            lane=(record or envelope).lane.value,
             milliseconds=round((time.perf_counter() - began) * 1000, 2),
         )

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from eventcore.errors import StartFailed
-from eventcore.process.logs import configure_logs
+from eventcore.process.logs import configure_logs, flush_logs
 from eventcore.process.settings import ProcessSettings
 
 EXIT_STOPPED = 0
@@ -24,6 +24,9 @@ EXIT_CANNOT_START = 78
 
 SHUTDOWN_MARGIN_SECONDS = 5.0
 """What a shutdown may take beyond the grace of calls under way: to end the rest, to close."""
+
+LAST_LINES_SECONDS_MAX = 1.0
+"""How long the end of a process waits for its last log lines to be read."""
 
 GARBAGE_THRESHOLDS = (10_000, 20, 50)
 """Python's own have it look for garbage after every 700 new objects, which a batch of commands
@@ -103,6 +106,7 @@ def run_process(
         log.critical("crashed", exc_info=error)
         return EXIT_FAILED
     finally:
+        flush_logs(seconds_max=LAST_LINES_SECONDS_MAX)
         faulthandler.cancel_dump_traceback_later()
 
 
@@ -148,6 +152,7 @@ def _signals_set(stop: Stop) -> Iterator[None]:
         nonlocal asked
         if asked:
             log.warning("stopping_at_once", reason=name)
+            flush_logs(seconds_max=LAST_LINES_SECONDS_MAX)
             os._exit(EXIT_FAILED)
         asked = True
         stop.set()

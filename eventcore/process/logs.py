@@ -6,12 +6,13 @@ Code logs with `structlog.get_logger()`; only this module says where it goes.
 import logging
 import sys
 from collections.abc import Callable, MutableMapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
 import structlog
+
+from eventcore.process.log_output import LogOutput
 
 LEVELS = {
     "debug": logging.DEBUG,
@@ -24,6 +25,14 @@ _FIRST = ("timestamp", "level", "event", "process")
 """The order in which every line begins."""
 
 EventDict = MutableMapping[str, Any]
+
+_output: LogOutput | None = None
+
+
+def flush_logs(*, seconds_max: float) -> None:
+    """Waits until what was logged is written, but no longer than that."""
+    if _output is not None:
+        _output.drain(seconds_max=seconds_max)
 
 
 def configure_logs(
@@ -39,6 +48,9 @@ def configure_logs(
         level: The least severe lines to write. Those of libraries count from warning on.
         log_format: "json", or "console" for people; with colours only on a terminal.
     """
+    global _output  # noqa: PLW0603  # A process has one log.
+    sys.stdout.flush()
+    _output = LogOutput(sys.stdout.fileno(), on_dropped=_say_dropped)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -46,7 +58,7 @@ def configure_logs(
             *_renderers(log_format),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=_logger_factory(log_format),
+        logger_factory=structlog.BytesLoggerFactory(_output),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
     logging.captureWarnings(capture=True)
@@ -55,14 +67,6 @@ def configure_logs(
         level=max(logging.WARNING, LEVELS[level]),
         force=True,
     )
-
-
-def _logger_factory(log_format: Literal["json", "console"]) -> Callable[..., Any]:
-    match log_format:
-        case "json":
-            return structlog.BytesLoggerFactory(_Unheard(sys.stdout.buffer))  # type: ignore[arg-type]
-        case "console":
-            return structlog.WriteLoggerFactory(_Unheard(sys.stdout))  # type: ignore[arg-type]
 
 
 def _renderers(log_format: Literal["json", "console"]) -> list[Any]:
@@ -75,7 +79,8 @@ def _renderers(log_format: Literal["json", "console"]) -> list[Any]:
                 structlog.dev.ConsoleRenderer(
                     colors=sys.stdout.isatty(),
                     exception_formatter=structlog.dev.plain_traceback,
-                )
+                ),
+                _encoded,
             ]
 
 
@@ -89,29 +94,18 @@ def _stamped(process: str) -> Callable[[Any, str, EventDict], EventDict]:
     return stamp
 
 
+def _encoded(_logger: Any, _method: str, line: Any) -> bytes:
+    return str(line).encode(errors="backslashreplace")
+
+
 def _json(_logger: Any, _method: str, event: EventDict) -> bytes:
     ordered = {name: event.pop(name) for name in _FIRST}
     ordered.update(event)
     return msgspec.json.encode(ordered, enc_hook=str)
 
 
-class _Unheard:
-    """A stream to which nobody may listen any more: a closed terminal, a reader that has ended.
-
-    What is said then is lost, and nothing else: a process that must drain must not trip over the
-    line in which it says so.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def write(self, text: Any) -> None:
-        with suppress(OSError):
-            self._stream.write(text)
-
-    def flush(self) -> None:
-        with suppress(OSError):
-            self._stream.flush()
+def _say_dropped(lines: int) -> None:
+    structlog.get_logger().warning("log_lines_dropped", lines=lines)
 
 
 class _ToStructlog(logging.Handler):

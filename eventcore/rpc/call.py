@@ -41,7 +41,7 @@ class Call:
     checks with them, as in `FieldFaults(current_call().violations)`, so that one answer names
     every fault; for other services such a call never reaches the servicer."""
     subject: dict[str, str] = field(default_factory=dict)
-    """What the call is about, as in {"command_id": …, "order_id": …}. The servicer fills it as
+    """What the call is about, as in {"command_id": …}. The servicer fills it as
     soon as it knows; every error answer and every error log carries it."""
 
 

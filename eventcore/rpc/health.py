@@ -13,6 +13,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 Status = health_pb2.HealthCheckResponse
 
+WHOLE = ""
+"""The server as a whole: it is serving when all of its services are."""
+
 
 class HealthServicer(health_pb2_grpc.HealthServicer):
     """Answers whether services are up. For the event loop's thread only."""
@@ -29,7 +32,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
 
     def add(self, service: str) -> None:
         """Makes the service known, as serving unless something else was said."""
-        self._statuses.setdefault(service, Status.SERVING)
+        self._set(service, self._statuses.get(service, Status.SERVING))
 
     def close(self) -> None:
         """Sets every service to NOT_SERVING, for good."""
@@ -67,5 +70,8 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
 
     def _set(self, service: str, status: int) -> None:
         self._statuses[service] = status
+        others = [self._statuses[name] for name in self._statuses if name != WHOLE]
+        is_serving = all(other == Status.SERVING for other in others)
+        self._statuses[WHOLE] = Status.SERVING if is_serving else Status.NOT_SERVING
         self._changed.set()
         self._changed = asyncio.Event()

@@ -48,7 +48,7 @@ class RpcLimits:
     """What the library bounds. Its refusals carry no ErrorInfo, so ours should come first."""
 
     message_bytes_max: int = 1024 * 1024
-    """Of one request: 200 order lines take about 40 KiB."""
+    """Of one request. It is bounded in each of its parts; this bounds what is read to find out."""
     metadata_bytes_max: int = 16 * 1024
     """Of the headers of one request: ids, a trace context, credentials."""
     concurrent_streams_max: int = 4096
@@ -136,7 +136,7 @@ class RpcServer:
         return str(ListenAddress(address.host, port))
 
     def set_serving(self, service: str, serving: bool) -> None:  # noqa: FBT001  # As in `set(key, value)`.
-        """Tells the health of a service; "" is the whole server. After `stop` it has no effect."""
+        """Tells the health of a service, and so that of the whole. No effect after `stop`."""
         self._health.set_serving(service, serving=serving)
 
     async def stop(self, *, grace_seconds: float) -> None:
@@ -177,7 +177,7 @@ class RpcServer:
             self._register(service, merging if service.merges_violations else own)
         for service in _side_services(self._health, names):
             self._register(service, side)
-        for name in ["", *names]:
+        for name in names:
             self._health.add(name)
 
     def _register(self, service: RpcService, group: HandlerGroup) -> None:

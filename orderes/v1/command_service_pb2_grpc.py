@@ -33,13 +33,17 @@ class CommandServiceStub:
     of one command are stored together or not at all. RESOURCE_EXHAUSTED with the reason
     COMMAND_QUEUE_FULL means that nothing was stored. After any other error of transport (UNAVAILABLE,
     DEADLINE_EXCEEDED, CANCELLED, INTERNAL) ask again with the same command_id. Commands of one order
-    are executed in the order in which a server took them in, whatever their lanes, until one fails.
+    are executed in the order in which a server took them in, whatever their lanes.
     Cancelling a call withdraws its command if it was not yet taken for execution and no other call
     waits for it; otherwise it goes on. The caller cannot know which: it repeats the command.
 
     Order of checks: form; command_id (a repeated one gets its outcome); the order exists; what the
     command asks for was done before (no event, in any state); expected_version; state; rules, in the
     order in which they stand with each RPC.
+
+    Metadata. x-correlation-id and x-causation-id, 1 to 128 printable ASCII characters each, and a W3C
+    traceparent are kept with the command and its events; the trailer x-correlation-id of every answer
+    has the one that was sent, or made.
 
     Form. Lengths count Unicode characters; text has no control characters. A UUID may come in capital
     letters and is kept in small ones.
@@ -111,13 +115,17 @@ class CommandServiceServicer:
     of one command are stored together or not at all. RESOURCE_EXHAUSTED with the reason
     COMMAND_QUEUE_FULL means that nothing was stored. After any other error of transport (UNAVAILABLE,
     DEADLINE_EXCEEDED, CANCELLED, INTERNAL) ask again with the same command_id. Commands of one order
-    are executed in the order in which a server took them in, whatever their lanes, until one fails.
+    are executed in the order in which a server took them in, whatever their lanes.
     Cancelling a call withdraws its command if it was not yet taken for execution and no other call
     waits for it; otherwise it goes on. The caller cannot know which: it repeats the command.
 
     Order of checks: form; command_id (a repeated one gets its outcome); the order exists; what the
     command asks for was done before (no event, in any state); expected_version; state; rules, in the
     order in which they stand with each RPC.
+
+    Metadata. x-correlation-id and x-causation-id, 1 to 128 printable ASCII characters each, and a W3C
+    traceparent are kept with the command and its events; the trailer x-correlation-id of every answer
+    has the one that was sent, or made.
 
     Form. Lengths count Unicode characters; text has no control characters. A UUID may come in capital
     letters and is kept in small ones.
@@ -271,13 +279,17 @@ class CommandService:
     of one command are stored together or not at all. RESOURCE_EXHAUSTED with the reason
     COMMAND_QUEUE_FULL means that nothing was stored. After any other error of transport (UNAVAILABLE,
     DEADLINE_EXCEEDED, CANCELLED, INTERNAL) ask again with the same command_id. Commands of one order
-    are executed in the order in which a server took them in, whatever their lanes, until one fails.
+    are executed in the order in which a server took them in, whatever their lanes.
     Cancelling a call withdraws its command if it was not yet taken for execution and no other call
     waits for it; otherwise it goes on. The caller cannot know which: it repeats the command.
 
     Order of checks: form; command_id (a repeated one gets its outcome); the order exists; what the
     command asks for was done before (no event, in any state); expected_version; state; rules, in the
     order in which they stand with each RPC.
+
+    Metadata. x-correlation-id and x-causation-id, 1 to 128 printable ASCII characters each, and a W3C
+    traceparent are kept with the command and its events; the trailer x-correlation-id of every answer
+    has the one that was sent, or made.
 
     Form. Lengths count Unicode characters; text has no control characters. A UUID may come in capital
     letters and is kept in small ones.

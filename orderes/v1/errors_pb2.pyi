@@ -28,12 +28,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Never sent."""
     ERROR_REASON_INVALID_FIELDS: _ErrorReason.ValueType  # 1
-    """INVALID_ARGUMENT, with BadRequest naming every wrong field. Correct the request."""
+    """INVALID_ARGUMENT, with BadRequest naming every wrong field; of more than 20 the first 20, and
+    violations_total in ErrorInfo.metadata. Correct the request.
+    """
     ERROR_REASON_COMMAND_ID_REUSED: _ErrorReason.ValueType  # 2
     """ALREADY_EXISTS. The command_id was used for a command of other content. Use a new one."""
     ERROR_REASON_COMMAND_QUEUE_FULL: _ErrorReason.ValueType  # 3
-    """RESOURCE_EXHAUSTED, with RetryInfo and the trailer grpc-retry-pushback-ms. The lane is full, or
-    the deadline would pass in the queue; nothing is stored. Retry with the same command_id.
+    """RESOURCE_EXHAUSTED, with RetryInfo and the trailer grpc-retry-pushback-ms, and lane, depth and
+    capacity. The lane is full, or the deadline or max_wait would pass, or has passed, in the queue;
+    nothing is stored by this call. Retry with the same command_id.
     """
     ERROR_REASON_ORDER_NOT_FOUND: _ErrorReason.ValueType  # 4
     """NOT_FOUND. No such order; for a query: or not yet, give min_position to be sure. Stored."""
@@ -68,7 +71,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the value of google.rpc.ErrorInfo.reason, without the prefix, in the domain
     "orderes". Every error of the service carries one, with the command_id where there is one; what the
-    gRPC library answers by itself (UNIMPLEMENTED for an unknown method, a message too large) does not.
+    gRPC library answers by itself (UNIMPLEMENTED for an unknown method, a message beyond 1 MiB, metadata
+    beyond 16 KiB) does not.
     Each value names its status code and details, and whether the outcome is stored with the command_id,
     so that repeating the command gives the same answer: to try again, choose a new command_id.
     """
@@ -76,12 +80,15 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent."""
 ERROR_REASON_INVALID_FIELDS: ErrorReason.ValueType  # 1
-"""INVALID_ARGUMENT, with BadRequest naming every wrong field. Correct the request."""
+"""INVALID_ARGUMENT, with BadRequest naming every wrong field; of more than 20 the first 20, and
+violations_total in ErrorInfo.metadata. Correct the request.
+"""
 ERROR_REASON_COMMAND_ID_REUSED: ErrorReason.ValueType  # 2
 """ALREADY_EXISTS. The command_id was used for a command of other content. Use a new one."""
 ERROR_REASON_COMMAND_QUEUE_FULL: ErrorReason.ValueType  # 3
-"""RESOURCE_EXHAUSTED, with RetryInfo and the trailer grpc-retry-pushback-ms. The lane is full, or
-the deadline would pass in the queue; nothing is stored. Retry with the same command_id.
+"""RESOURCE_EXHAUSTED, with RetryInfo and the trailer grpc-retry-pushback-ms, and lane, depth and
+capacity. The lane is full, or the deadline or max_wait would pass, or has passed, in the queue;
+nothing is stored by this call. Retry with the same command_id.
 """
 ERROR_REASON_ORDER_NOT_FOUND: ErrorReason.ValueType  # 4
 """NOT_FOUND. No such order; for a query: or not yet, give min_position to be sure. Stored."""

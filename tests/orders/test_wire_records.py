@@ -4,19 +4,17 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from contexts.orders.domain import refusals
 from contexts.orders.events import ORDER_CATEGORY
-from contexts.orders.wire.records import CODES, command_to_proto, error_to_proto
+from contexts.orders.wire.records import command_to_proto, error_to_proto
 from eventcore.errors import Refusal, VersionMismatch
 from eventcore.messages import (
     CommandRecord,
     CommandStage,
     Fingerprint,
-    Kind,
     Lane,
     StreamId,
     Trace,
@@ -136,24 +134,6 @@ def test_every_stage_has_its_number(stage: CommandStage) -> None:
         replace(COMMITTED, stage=stage), store_id="store-1", deduplicated=False
     )
     assert command_pb2.CommandStage.Name(message.stage) == f"COMMAND_STAGE_{stage.name}"
-
-
-def test_the_codes_are_those_of_grpc() -> None:
-    assert {kind: grpc.StatusCode(_status(code)) for kind, code in CODES.items()} == {
-        Kind.INVALID: grpc.StatusCode.INVALID_ARGUMENT,
-        Kind.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
-        Kind.ALREADY_EXISTS: grpc.StatusCode.ALREADY_EXISTS,
-        Kind.EXHAUSTED: grpc.StatusCode.RESOURCE_EXHAUSTED,
-        Kind.PRECONDITION: grpc.StatusCode.FAILED_PRECONDITION,
-        Kind.CONFLICT: grpc.StatusCode.ABORTED,
-        Kind.FAULT: grpc.StatusCode.INTERNAL,
-        Kind.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
-    }
-    assert set(CODES) == set(Kind)
-
-
-def _status(code: int) -> tuple[int, str]:
-    return next(status.value for status in grpc.StatusCode if status.value[0] == code)
 
 
 def test_the_rules_are_those_that_the_contract_lists() -> None:

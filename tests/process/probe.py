@@ -57,6 +57,13 @@ async def hang(_stop: Stop) -> None:
     await asyncio.Event().wait()
 
 
+async def chatter(stop: Stop) -> None:
+    """Logs without end, until it is told to stop."""
+    while not stop.is_set:
+        log.info("chatter", text="x" * 200)
+        await asyncio.sleep(0)
+
+
 async def hang_in_a_call(stop: Stop) -> None:
     """Blocks the event loop when it should drain."""
     log.info("listening")
@@ -93,6 +100,7 @@ MODES: dict[str, Callable[[Stop], Coroutine[Any, Any, None]]] = {
         break_down,
         end_unasked,
         hang,
+        chatter,
         hang_in_a_call,
         crash_and_hang,
         speak,

@@ -1,16 +1,35 @@
 """The life of a process: how it starts, drains and ends, seen from outside."""
 
+import array
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import termios
 
 import pytest
 
-from tests.support.processes import STOP_SECONDS_MAX, StartedProcess, start_module
+from tests.support.processes import (
+    STOP_SECONDS_MAX,
+    StartedProcess,
+    start_module,
+    wait_until,
+)
 
 PROBE = "tests.process.probe"
+
+
+PIPE_BYTES = 60_000
+"""All but full: a pipe of Linux holds 65 536 bytes, in whole lines."""
+
+
+def waiting_in(pipe: int) -> int:
+    """Bytes that nobody has read yet."""
+    count = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return count[0]
 
 
 def probe(mode: str, **environment: str) -> StartedProcess:
@@ -57,6 +76,22 @@ def test_a_process_that_nobody_reads_any_more_drains_all_the_same(
         process.stdout.close()
         process.send_signal(signal.SIGTERM)
         assert process.wait(STOP_SECONDS_MAX) == 0
+
+
+def test_a_reader_of_the_log_that_stalls_does_not_stall_the_process() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", PROBE, "chatter"], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        pipe = process.stdout.fileno()
+        wait_until(
+            lambda: waiting_in(pipe) >= PIPE_BYTES,
+            seconds_max=STOP_SECONDS_MAX,
+            what="the pipe is full",
+        )
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(STOP_SECONDS_MAX)
+    assert code == 0
 
 
 def test_uvloop_is_used_where_it_is_installed() -> None:

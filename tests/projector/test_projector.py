@@ -204,7 +204,7 @@ async def test_a_failing_projection_is_not_healthy_and_the_other_is(
         running.wakes.wake()
         await running.serving("projection.first", becomes=False)
         await running.serving("projection.second", becomes=True)
-        assert await running.is_serving("")
+        assert not await running.is_serving("")
 
 
 async def test_another_log_ends_the_process(tmp_path: Path) -> None:

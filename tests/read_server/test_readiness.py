@@ -27,7 +27,7 @@ async def test_until_there_are_read_models_it_is_up_and_says_so(
     tmp_path: Path,
 ) -> None:
     async with Scene(tmp_path, poll_seconds=NEVER).running() as scene:
-        assert await scene.is_serving("")
+        assert not await scene.is_serving("")
         assert not await scene.is_serving()
         failure = await failure_of(
             scene.queries.GetOrder(GetOrderRequest(order_id=an_id()))
@@ -38,6 +38,7 @@ async def test_until_there_are_read_models_it_is_up_and_says_so(
         )
         order_id = await scene.place()
         await scene.ready()
+        assert await scene.is_serving("")
         answer = await scene.queries.GetOrder(GetOrderRequest(order_id=order_id))
         assert answer.order.order_id == order_id
 

@@ -12,7 +12,15 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
 from eventcore.rpc import server
-from tests.support.rpc import TextsStub, channel_to, failure_of, running, text, texts
+from tests.support.rpc import (
+    TEXTS,
+    TextsStub,
+    channel_to,
+    failure_of,
+    running,
+    text,
+    texts,
+)
 
 DEADLINE_SECONDS = 30.0
 SOON_SECONDS = 0.05
@@ -69,7 +77,7 @@ async def test_after_a_drain_nothing_sets_the_health_back() -> None:
         await gate.entered.wait()
         stopping = asyncio.create_task(host.server.stop(grace_seconds=DEADLINE_SECONDS))
         await asyncio.sleep(0)
-        host.server.set_serving("", serving=True)
+        host.server.set_serving(TEXTS, serving=True)
         health: Any = health_pb2_grpc.HealthStub(host.channel)
         answer = await health.Check(health_pb2.HealthCheckRequest())
         assert answer.status == Status.NOT_SERVING

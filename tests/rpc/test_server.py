@@ -141,6 +141,17 @@ async def test_health_says_what_was_set_also_before_the_start() -> None:
     await server.stop(grace_seconds=0)
 
 
+async def test_the_whole_is_serving_when_all_services_are() -> None:
+    async with running(texts(unary_unary=echo)) as host:
+        stub: Any = health_pb2_grpc.HealthStub(host.channel)
+        whole = health_pb2.HealthCheckRequest()
+        assert (await stub.Check(whole)).status == Status.SERVING
+        host.server.set_serving(TEXTS, serving=False)
+        assert (await stub.Check(whole)).status == Status.NOT_SERVING
+        host.server.set_serving(TEXTS, serving=True)
+        assert (await stub.Check(whole)).status == Status.SERVING
+
+
 async def test_health_of_an_unknown_service_is_not_found() -> None:
     async with running(texts(unary_unary=echo)) as host:
         stub: Any = health_pb2_grpc.HealthStub(host.channel)

@@ -11,8 +11,13 @@ from structlog.testing import CapturingLogger
 from contexts.orders.write import service
 from contexts.orders.write.service import ANSWER_MARGIN_SECONDS, CommandService
 from eventcore.command_gateway import Receipt
-from eventcore.errors import StoreBroken, StoreUnavailable, UnknownEvent
-from eventcore.messages import CommandEnvelope
+from eventcore.errors import (
+    InvalidFields,
+    StoreBroken,
+    StoreUnavailable,
+    UnknownEvent,
+)
+from eventcore.messages import CommandEnvelope, Trace
 from eventcore.rpc import handlers
 from eventcore.rpc.call import Call, enter_call
 from orderes.v1 import command_pb2
@@ -292,6 +297,11 @@ class Gateway:
         self.wait_seconds = wait_seconds
         raise StoreUnavailable
 
+    def turned_away(
+        self, command_type: str, command_id: str, trace: Trace, error: InvalidFields
+    ) -> None:
+        raise error
+
     async def find(self, command_id: str) -> Receipt:
         return Receipt(record=a_record(command_id))
 
@@ -317,7 +327,8 @@ class Context:
         (60.0, 100, 30.0),
         (5.0, None, 5.0 - ANSWER_MARGIN_SECONDS),
         (5.0, 3, 3.0),
-        (0.0, None, -ANSWER_MARGIN_SECONDS),
+        (0.01, None, 0.005),
+        (0.0, None, 0.0),
     ],
 )
 async def test_a_command_waits_as_long_as_its_caller_does(

@@ -168,7 +168,7 @@ def _record_payment(command: RecordPayment, order: Order) -> list[OrderEvent]:
         raise refusals.PaymentIdReused(
             order_id=command.order_id,
             payment_id=command.payment_id,
-            recorded=known.amount,
+            recorded=order.money(known.amount),
         )
     _require_currency(command, order, command.amount)
     if order.payment_count >= PAYMENTS_MAX:
@@ -225,7 +225,7 @@ def _refund_payment(command: RefundPayment, order: Order) -> list[OrderEvent]:
             order_id=command.order_id,
             refund_id=command.refund_id,
             payment_id=known.payment_id,
-            recorded=known.amount,
+            recorded=order.money(known.amount),
         )
     payment = order.payments.get(command.payment_id)
     if payment is None:

@@ -6,6 +6,7 @@ with refused commands. Amounts are in the minor unit of their currency.
 
 from collections.abc import Mapping, Sequence
 
+from contexts.orders.events import Money
 from eventcore.decider import Kind, Refusal
 
 
@@ -181,13 +182,17 @@ class Overpayment(RuleViolated):
 class PaymentIdReused(RuleViolated):
     """The payment was recorded, with another amount."""
 
-    def __init__(self, *, order_id: str, payment_id: str, recorded: int) -> None:
+    def __init__(self, *, order_id: str, payment_id: str, recorded: Money) -> None:
         super().__init__(
             "PAYMENT_ID_REUSED",
-            f"payment {payment_id} was recorded with {recorded} minor units: if this is "
-            "another payment, give it an id of its own",
+            f"payment {payment_id} was recorded with {recorded.minor_units} minor units of "
+            f"{recorded.currency_code}: if this is another payment, give it an id of its own",
             order_id=order_id,
-            facts={"payment_id": payment_id, "recorded_amount": str(recorded)},
+            facts={
+                "payment_id": payment_id,
+                "recorded_amount": str(recorded.minor_units),
+                "currency_code": recorded.currency_code,
+            },
         )
 
 
@@ -246,17 +251,19 @@ class RefundIdReused(RuleViolated):
     """The refund was made, of another payment or with another amount."""
 
     def __init__(
-        self, *, order_id: str, refund_id: str, payment_id: str, recorded: int
+        self, *, order_id: str, refund_id: str, payment_id: str, recorded: Money
     ) -> None:
         super().__init__(
             "REFUND_ID_REUSED",
-            f"refund {refund_id} was made of payment {payment_id} with {recorded} minor "
-            "units: if this is another refund, give it an id of its own",
+            f"refund {refund_id} was made of payment {payment_id} with "
+            f"{recorded.minor_units} minor units of {recorded.currency_code}: if this is "
+            "another refund, give it an id of its own",
             order_id=order_id,
             facts={
                 "refund_id": refund_id,
                 "payment_id": payment_id,
-                "recorded_amount": str(recorded),
+                "recorded_amount": str(recorded.minor_units),
+                "currency_code": recorded.currency_code,
             },
         )
 

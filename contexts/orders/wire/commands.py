@@ -8,7 +8,6 @@ them raises: each adds what is wrong to the faults, so that one answer names eve
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import TypeAlias, assert_never
 
 from contexts.orders.domain.commands import (
@@ -60,20 +59,12 @@ CommandRequest: TypeAlias = (
 )
 
 
-class WaitFor(Enum):
-    """What a call waits for before it answers."""
-
-    ACCEPTED = "accepted"
-    COMMITTED = "committed"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """How a command is delivered. Never part of its content."""
 
     lane: Lane | None
     """None is the lane of the command's type, see `default_lane`."""
-    wait_for: WaitFor
     max_wait_seconds: float
 
 
@@ -84,11 +75,9 @@ _LANES: Mapping[int, Lane | None] = {
     command_pb2.LANE_BULK: Lane.BULK,
 }
 
-_WAITS: Mapping[int, WaitFor] = {
-    command_pb2.WAIT_FOR_UNSPECIFIED: WaitFor.ACCEPTED,
-    command_pb2.WAIT_FOR_ACCEPTED: WaitFor.ACCEPTED,
-    command_pb2.WAIT_FOR_COMMITTED: WaitFor.COMMITTED,
-}
+_WAITS = frozenset(command_pb2.WaitFor.values())
+"""What a call can wait for. A command is stored by the transaction that executes it, so that both
+come to the same moment."""
 
 
 def default_lane(command: OrderCommand) -> Lane:
@@ -125,7 +114,6 @@ def delivery(options: command_pb2.CommandOptions, faults: FieldFaults) -> Delive
         )
     return Delivery(
         lane=_LANES.get(options.lane),
-        wait_for=_WAITS.get(options.wait_for, WaitFor.ACCEPTED),
         max_wait_seconds=max_wait_seconds,
     )
 

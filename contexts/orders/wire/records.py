@@ -1,9 +1,8 @@
 """What is stored of a command, as the receipt that clients get."""
 
-from collections.abc import Mapping
-
 from contexts.orders.wire.values import timestamp
-from eventcore.messages import CommandRecord, CommandStage, Kind, Lane, RefusalRecord
+from eventcore.messages import CommandRecord, CommandStage, Lane, RefusalRecord
+from eventcore.rpc.errors import status_of
 from orderes.v1 import command_pb2, errors_pb2
 
 _STAGES = {
@@ -16,18 +15,6 @@ _LANES = {
     Lane.NORMAL: command_pb2.LANE_NORMAL,
     Lane.BULK: command_pb2.LANE_BULK,
 }
-
-CODES: Mapping[Kind, int] = {
-    Kind.INVALID: 3,
-    Kind.NOT_FOUND: 5,
-    Kind.ALREADY_EXISTS: 6,
-    Kind.EXHAUSTED: 8,
-    Kind.PRECONDITION: 9,
-    Kind.CONFLICT: 10,
-    Kind.FAULT: 13,
-    Kind.UNAVAILABLE: 14,
-}
-"""The google.rpc.Code of each kind: the number of the status that the RPC fails with."""
 
 
 def command_to_proto(
@@ -66,7 +53,7 @@ def error_to_proto(refusal: RefusalRecord) -> errors_pb2.CommandError:
         ValueError: the reason is not of the contract.
     """
     return errors_pb2.CommandError(
-        code=CODES[refusal.kind],
+        code=status_of(refusal),
         reason=errors_pb2.ErrorReason.Value(f"ERROR_REASON_{refusal.reason}"),
         message=refusal.message,
         rule=refusal.rule,

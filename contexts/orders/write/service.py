@@ -1,6 +1,7 @@
 """The CommandService: requests to commands, outcomes to responses, and nothing else."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import grpc.aio
@@ -12,7 +13,7 @@ from contexts.orders.wire import commands as wire
 from contexts.orders.wire.records import command_to_proto
 from contexts.orders.wire.values import order_to_proto
 from eventcore.command_gateway import CommandGateway
-from eventcore.errors import Refusal
+from eventcore.errors import InvalidFields, Refusal
 from eventcore.fields import FieldFaults
 from eventcore.messages import CommandEnvelope, StreamId, Trace
 from eventcore.rpc.call import current_call
@@ -141,13 +142,26 @@ class CommandService(CommandServiceServicer):
         response: Callable[..., R],
         context: Context,
     ) -> R:
-        envelope, wait_seconds = self._envelope(read, request)
+        call = current_call()
+        trace = Trace(
+            correlation_id=call.correlation_id,
+            causation_id=call.causation_id,
+            traceparent=call.traceparent,
+        )
+        try:
+            envelope, wait_seconds = self._envelope(read, request, trace)
+        except InvalidFields as error:
+            command_type = request.DESCRIPTOR.name.removesuffix("Request")
+            command_id = call.subject.get("command_id", "")
+            self._gateway.turned_away(command_type, command_id, trace, error)
+            raise
         remaining = context.time_remaining()
         if remaining is not None:
-            wait_seconds = min(wait_seconds, remaining - ANSWER_MARGIN_SECONDS)
+            margin = min(ANSWER_MARGIN_SECONDS, remaining / 2)
+            wait_seconds = min(wait_seconds, remaining - margin)
         receipt = await self._gateway.execute(envelope, wait_seconds=wait_seconds)
         record = receipt.record
-        current_call().subject["order_id"] = record.stream.key
+        call.subject["order_id"] = record.stream.key
         if record.refusal is not None:
             raise Refusal.of(record.refusal)
         return response(
@@ -160,7 +174,10 @@ class CommandService(CommandServiceServicer):
         )
 
     def _envelope(
-        self, read: Callable[[Any, FieldFaults], OrderCommand], request: Any
+        self,
+        read: Callable[[Any, FieldFaults], OrderCommand],
+        request: Any,
+        trace: Trace,
     ) -> tuple[CommandEnvelope, float]:
         """The command in its envelope, and how long its caller waits.
 
@@ -173,22 +190,28 @@ class CommandService(CommandServiceServicer):
         command = read(request, faults)
         expected_version = wire.expected_version(request, faults)
         delivery = wire.delivery(request.options, faults)
-        call.subject = {"command_id": command_id, "order_id": command.order_id}
+        call.subject = {
+            name: value
+            for name, value in (
+                ("command_id", command_id),
+                ("order_id", command.order_id),
+            )
+            if value
+        }
         faults.raise_if_any()
         command_type = type(command).__name__
-        order_id = command.order_id or self._new_order_id()
+        # A retry is known by what its client has sent, not by what the server adds to it.
+        content = fingerprint(command_type, command, expected_version)
+        if not command.order_id:
+            command = replace(command, order_id=self._new_order_id())
         envelope = CommandEnvelope(
             command_id=command_id,
             type=command_type,
-            stream=StreamId(ORDER_CATEGORY, order_id),
+            stream=StreamId(ORDER_CATEGORY, command.order_id),
             command=command,
             expected_version=expected_version,
-            fingerprint=fingerprint(command_type, command, expected_version),
-            trace=Trace(
-                correlation_id=call.correlation_id,
-                causation_id=call.causation_id,
-                traceparent=call.traceparent,
-            ),
+            fingerprint=content,
+            trace=trace,
             lane=delivery.lane or wire.default_lane(command),
         )
         return envelope, delivery.max_wait_seconds
