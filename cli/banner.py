@@ -2,7 +2,7 @@
 
 from rich.markup import escape
 
-from cli.output import console, table
+from cli.output import console, print_table, table
 from cli.program import own_command
 from cli.shared_options import READ_ADDRESS, WRITE_ADDRESS
 from cli.up_settings import PROCESSES, UpSettings
@@ -21,7 +21,7 @@ def print_banner(settings: UpSettings) -> None:
     data_dir = settings.data_dir.absolute()
     out.print("\n[bold green]OrderES serves.[/bold green]")
     out.print()
-    out.print(rows)
+    print_table(out, rows)
     out.print(f"\nThe data is in {escape(str(data_dir))}")
     out.print("\nType next, in another terminal:\n")
     for line in next_lines(settings):

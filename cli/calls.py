@@ -14,11 +14,14 @@ from google.protobuf.message import Message
 from cli.client import Server
 from cli.failure import failure_of
 from cli.output import json_text, print_receipt
-from cli.parameters import choices
+from cli.parameters import POSITION_MAX, SECONDS, VERSION_MAX, choices
 from cli.program import own_command
 from cli.refused import Refused, Sent
 from cli.shared_options import (
     READ_ADDRESS,
+    TIMEOUT_SECONDS,
+    WAIT_MARGIN_SECONDS,
+    WAIT_SECONDS_MAX,
     command_id_option,
     connection_options,
     json_option,
@@ -158,7 +161,8 @@ def sends_command(
         command_id_option,
         shared_option(
             "--expected-version",
-            type=int,
+            type=click.IntRange(0, VERSION_MAX),
+            metavar="N",
             help="Refuse if the order has another version than this.",
         ),
         shared_option(
@@ -175,7 +179,7 @@ def sends_command(
         ),
         shared_option(
             "--max-wait-seconds",
-            type=click.FloatRange(min=0, min_open=True),
+            type=SECONDS,
             help="How long the server may wait before it answers.  [default: 10]",
         ),
         connection_options,
@@ -194,13 +198,14 @@ def asks_query(function: Callable[Concatenate[Asking, P], None]) -> Callable[P, 
         run,
         shared_option(
             "--min-position",
-            type=int,
+            type=click.IntRange(0, POSITION_MAX),
+            metavar="N",
             help="Answer only with everything up to this position, as a receipt shows "
             "it: read your own write.",
         ),
         shared_option(
             "--max-wait-seconds",
-            type=click.FloatRange(min=0, min_open=True),
+            type=SECONDS,
             help="How long to wait for --min-position.  [default: 2]",
         ),
         connection_options,
@@ -210,7 +215,7 @@ def asks_query(function: Callable[Concatenate[Asking, P], None]) -> Callable[P, 
 
 def _sending(ctx: click.Context) -> Sending:
     command_id = kept(ctx, "command_id")
-    if not command_id:
+    if command_id is None:
         command_id = str(uuid_utils.uuid7())
         # Before it is sent: whoever interrupts the call can still repeat the command.
         click.echo(f"command_id {command_id} (made here; a repeat needs it)", err=True)
@@ -232,28 +237,37 @@ def _sending(ctx: click.Context) -> Sending:
 
 def _asking(ctx: click.Context) -> Asking:
     min_position = kept(ctx, "min_position")
+    max_wait_seconds = kept(ctx, "max_wait_seconds")
     consistency = None
     if min_position is not None:
         consistency = Consistency(
-            min_position=min_position,
-            max_wait=_duration(kept(ctx, "max_wait_seconds")),
+            min_position=min_position, max_wait=_duration(max_wait_seconds)
         )
+    elif max_wait_seconds is not None:
+        raise click.UsageError("--max-wait-seconds waits for --min-position: give both")
     return Asking(
-        server=_server(ctx, "read_address"),
+        # The server has waited already: its "not yet" is the answer.
+        server=_server(ctx, "read_address", retrying=consistency is None),
         consistency=consistency,
         as_json=kept(ctx, "as_json"),
     )
 
 
-def _server(ctx: click.Context, address: str) -> Server:
+def _server(ctx: click.Context, address: str, *, retrying: bool = True) -> Server:
+    timeout_seconds = kept(ctx, "timeout_seconds")
+    if timeout_seconds is None:
+        wait_seconds = min(kept(ctx, "max_wait_seconds") or 0, WAIT_SECONDS_MAX)
+        timeout_seconds = max(TIMEOUT_SECONDS, wait_seconds + WAIT_MARGIN_SECONDS)
     return Server(
         address=kept(ctx, address),
-        timeout_seconds=kept(ctx, "timeout_seconds"),
-        correlation_id=kept(ctx, "correlation_id"),
+        timeout_seconds=timeout_seconds,
+        correlation_id=kept(ctx, "correlation_id") or "",
+        retrying=retrying,
     )
 
 
 def _duration(seconds: float | None) -> Duration | None:
     if seconds is None:
         return None
-    return Duration(seconds=int(seconds), nanos=round(seconds % 1 * 1_000_000) * 1000)
+    whole, microseconds = divmod(round(seconds * 1_000_000), 1_000_000)
+    return Duration(seconds=whole, nanos=microseconds * 1000)

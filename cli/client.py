@@ -1,5 +1,6 @@
 """Calls to the servers: how a channel is made, and what a call carries."""
 
+import ipaddress
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -42,6 +43,9 @@ RETRYING: tuple[tuple[str, str | int], ...] = (
 NOT_RETRYING: tuple[tuple[str, str | int], ...] = (("grpc.enable_retries", 0),)
 """Options of a channel that shows every refusal."""
 
+WITHOUT_PROXY: tuple[tuple[str, str | int], ...] = (("grpc.enable_http_proxy", 0),)
+"""Options of a channel to this machine: no proxy that http_proxy names could reach it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
@@ -51,6 +55,8 @@ class Server:
     timeout_seconds: float
     """The deadline of a call, its retries included."""
     correlation_id: str = ""
+    retrying: bool = True
+    """Whether refusals that may pass are tried again."""
 
     def call(
         self,
@@ -71,4 +77,19 @@ class Server:
             return call(request, timeout=self.timeout_seconds, metadata=metadata)
 
     def _channel(self) -> AbstractContextManager[grpc.Channel]:
-        return grpc.insecure_channel(self.address, options=RETRYING)
+        return grpc.insecure_channel(
+            self.address,
+            options=(
+                *(RETRYING if self.retrying else NOT_RETRYING),
+                *(WITHOUT_PROXY if is_loopback(self.address) else ()),
+            ),
+        )
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address such as `localhost:50051` or `[::1]:50051` is of this machine."""
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

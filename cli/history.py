@@ -8,6 +8,7 @@ from cli.output import (
     console,
     print_page_end,
     print_read_info,
+    print_table,
     table,
     time_text,
 )
@@ -20,7 +21,7 @@ def print_history(
     events: Sequence[RecordedEvent], next_page_token: str, read_info: ReadInfo
 ) -> None:
     """Shows a page of events, oldest first."""
-    rows = table("#version", "#position", "time (UTC)", "event", "what happened")
+    rows = table("#version", "#position", "time (UTC)", "event", "~what happened")
     for event in events:
         rows.add_row(
             str(event.order_version),
@@ -29,7 +30,7 @@ def print_history(
             escape(event.type),
             escape(happened(event)),
         )
-    console().print(rows)
+    print_table(console(), rows)
     print_page_end(next_page_token)
     print_read_info(read_info)
 

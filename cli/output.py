@@ -1,5 +1,7 @@
 """Answers as people and programs read them."""
 
+import errno
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -19,6 +21,10 @@ from orderes.v1.order_pb2 import Order, OrderState, PaymentState
 JSON_INDENT = 2
 PLAIN_WIDTH = 200
 """Columns of an output that is no terminal."""
+FOLDED_WIDTH_MIN = 12
+"""Columns that a folded column of a table keeps, however narrow the terminal is."""
+GAP_WIDTH = 3
+"""Between two columns of a table."""
 
 _ORDER_STATES: dict[int, str] = {number: name for name, number in OrderState.items()}
 _PAYMENT_STATES: dict[int, str] = {
@@ -29,6 +35,18 @@ _COMMAND_STAGES: dict[int, str] = {
 }
 
 
+class _Console(Console):
+    """A console that leaves it to the caller what happens when its reader goes away."""
+
+    def on_broken_pipe(self) -> None:
+        """Raises the error of the pipe; the library would end the process.
+
+        Raises:
+            BrokenPipeError: always.
+        """
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 def console(*, stderr: bool = False) -> Console:
     """Where people read.
 
@@ -36,7 +54,7 @@ def console(*, stderr: bool = False) -> Console:
     whole when the output is no terminal, so that ids can be cut out of it.
     """
     stream = sys.stderr if stderr else sys.stdout
-    return Console(
+    return _Console(
         file=stream,
         highlight=False,
         soft_wrap=True,
@@ -100,12 +118,12 @@ def print_order(order: Order, read_info: ReadInfo) -> None:
     """Shows one order with its lines, its payments and its way."""
     out = console()
     print_facts(out, _order_facts(order))
-    lines = table("product", "#quantity", "#unit price")
+    lines = table("~product", "#quantity", "#unit price")
     for line in order.lines:
         price = money_text(line.unit_price)
         lines.add_row(escape(line.product_id), str(line.quantity), price)
     out.print()
-    out.print(lines)
+    print_table(out, lines)
     if order.payments:
         payments = table("payment", "#amount", "#refunded", "recorded (UTC)")
         for payment in order.payments:
@@ -116,7 +134,7 @@ def print_order(order: Order, read_info: ReadInfo) -> None:
                 time_text(payment.record_time),
             )
         out.print()
-        out.print(payments)
+        print_table(out, payments)
     print_read_info(read_info)
 
 
@@ -125,7 +143,7 @@ def print_orders(
 ) -> None:
     """Shows a page of orders."""
     out = console()
-    rows = table("order", "customer", "state", "paid", "#total", "#version", "placed")
+    rows = table("order", "~customer", "state", "paid", "#total", "#version", "placed")
     for order in orders:
         rows.add_row(
             order.order_id,
@@ -136,7 +154,10 @@ def print_orders(
             str(order.version),
             time_text(order.place_time),
         )
-    out.print(rows if orders else "No orders.")
+    if orders:
+        print_table(out, rows)
+    else:
+        out.print("No orders.")
     print_page_end(next_page_token)
     print_read_info(read_info)
 
@@ -165,15 +186,36 @@ def print_facts(out: Console, rows: Iterable[tuple[str, str]]) -> None:
 
 
 def table(*columns: str) -> Table:
-    """An empty table; a column whose name starts with `#` holds figures."""
+    """An empty table, for `print_table`.
+
+    A column whose name starts with `#` holds figures; one with `~` holds what may be
+    folded into several lines. All others stay whole, so that ids can be copied.
+    """
     made = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
     for column in columns:
         made.add_column(
-            column.removeprefix("#"),
+            column.lstrip("#~"),
             justify="right" if column.startswith("#") else "left",
             overflow="fold",
+            no_wrap=not column.startswith("~"),
         )
     return made
+
+
+def print_table(out: Console, rows: Table) -> None:
+    """Shows a table; where the terminal is too narrow for it, lines are longer than that.
+
+    The library would cut what has no room.
+    """
+    needed = GAP_WIDTH * (len(rows.columns) - 1)
+    for column in rows.columns:
+        cells = (column.header, *column.cells)
+        width = max(out.measure(cell).maximum for cell in cells)
+        column.min_width = width if column.no_wrap else min(width, FOLDED_WIDTH_MIN)
+        needed += column.min_width
+    if needed > out.width:
+        rows.width = needed
+    out.print(rows)
 
 
 def enum_text(names: Mapping[int, str], number: int, prefix: str) -> str:

@@ -1,6 +1,7 @@
 """What people type, read into what the wire carries."""
 
 import datetime as dt
+import math
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -15,6 +16,12 @@ from orderes.v1.order_pb2 import OrderLine
 QUANTITY_MAX = 2**31 - 1
 """What the wire can carry: int32. What an order allows, the server says."""
 
+POSITION_MAX = VERSION_MAX = 2**63 - 1
+"""What the wire can carry: int64."""
+SECONDS_MAX = 86_400
+"""A day: longer than anything is waited for, and no clock overflows by it."""
+
+_CORRELATION_ID = re.compile(r"[\x20-\x7e]{1,128}")
 _LINE = re.compile(r"(.*):([0-9]{1,15}):([^:]*)", re.DOTALL)
 
 
@@ -73,20 +80,65 @@ class TimeParameter(click.ParamType[Timestamp]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Timestamp:
         """Reads the time."""
+        timestamp = Timestamp()
         try:
             time = dt.datetime.fromisoformat(str(value))
-        except ValueError:
+            # In UTC it may leave the years that there are.
+            timestamp.FromDatetime(time if time.tzinfo else time.replace(tzinfo=dt.UTC))
+        except (ValueError, OverflowError):
             self.fail(
                 f"{value!r} is not a time: write it like 2026-11-23 or "
                 "2026-11-23T09:00:00Z",
                 param,
                 ctx,
             )
-        if time.tzinfo is None:
-            time = time.replace(tzinfo=dt.UTC)
-        timestamp = Timestamp()
-        timestamp.FromDatetime(time)
         return timestamp
+
+
+class SecondsParameter(click.FloatRange):
+    """A span of time in seconds, more than 0."""
+
+    name = "seconds"
+
+    def __init__(self) -> None:
+        super().__init__(min=0, max=SECONDS_MAX, min_open=True)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Reads the number."""
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):  # It is within every range, because it is never beyond.
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return seconds
+
+
+class CommandIdParameter(click.ParamType[str]):
+    """An idempotency key. What is one, the server says; but a key that is empty is none."""
+
+    name = "id"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Reads the key."""
+        if not value:
+            self.fail("it is empty: leave it out and one is made", param, ctx)
+        return str(value)
+
+
+class CorrelationIdParameter(click.ParamType[str]):
+    """What can travel in the metadata of a call; the library would refuse all else."""
+
+    name = "id"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Reads the id."""
+        if not _CORRELATION_ID.fullmatch(str(value)):
+            self.fail("must be 1 to 128 printable ASCII characters", param, ctx)
+        return str(value)
 
 
 def choices(names: Iterable[str], prefix: str) -> click.Choice[str]:
@@ -103,3 +155,6 @@ def money_text(money: Money) -> str:
 MONEY = MoneyParameter()
 ORDER_LINE = OrderLineParameter()
 TIME = TimeParameter()
+SECONDS = SecondsParameter()
+COMMAND_ID = CommandIdParameter()
+CORRELATION_ID = CorrelationIdParameter()

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 HOST = "127.0.0.1"
 PORTS = range(20_000, 32_000)
-"""Below those that the system gives to outgoing connections: a server that is restarted
-finds its port as it left it."""
+"""Below those that the system gives to outgoing connections: none of them can sit on a
+port between its choice and its use, or while its server is restarted."""
 
 
 def free_addresses() -> Iterator[str]:

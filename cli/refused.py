@@ -10,7 +10,8 @@ import grpc
 from rich.markup import escape
 
 from cli.failure import Failure, FieldFault
-from cli.output import console, json_text, print_facts, table
+from cli.money import format_money
+from cli.output import console, json_text, print_facts, print_table, table
 from cli.program import own_command
 
 FLAGS: Mapping[str, str] = {
@@ -88,6 +89,10 @@ NO_ANSWER = {
 }
 """Codes that, without a reason of the service, mean that it was not heard."""
 
+AMOUNTS = {"amount", "amount_paid", "due", "recorded_amount", "refundable", "total"}
+"""Facts in the minor unit of the currency_code that is among the facts."""
+
+_INTEGER = re.compile(r"-?[0-9]{1,19}")
 _PATH = re.compile(
     r"(?P<name>[A-Za-z_-]+)(?:\[(?P<index>[0-9]+)\])?(?:\.(?P<rest>.+))?"
 )
@@ -133,14 +138,25 @@ def print_failure(failure: Failure, sent: Sent) -> None:
     err.print(f"[bold red]{heading}[/bold red]  {title}")
     err.print(f"  {escape(failure.message)}")
     if failure.field_faults:
-        faults = table("flag", "field", "what is wrong")
+        faults = table("flag", "field", "~what is wrong")
         for fault in failure.field_faults:
             flag = flag_of(fault, sent)
             faults.add_row(flag, escape(fault.field), escape(fault.description))
-        err.print(faults)
-    shown = {name: value for name, value in failure.facts.items() if name != "rule"}
-    print_facts(err, sorted(shown.items()))
+        print_table(err, faults)
+    print_facts(err, sorted(shown_facts(failure.facts).items()))
     err.print(f"Next: {escape(next_step(failure, sent))}")
+
+
+def shown_facts(facts: Mapping[str, str]) -> dict[str, str]:
+    """The facts of a refusal as people read them: amounts as money, without the rule."""
+    currency_code = facts.get("currency_code", "")
+
+    def shown(name: str, value: str) -> str:
+        if not currency_code or name not in AMOUNTS or not _INTEGER.fullmatch(value):
+            return value
+        return format_money(int(value), currency_code)
+
+    return {name: shown(name, value) for name, value in facts.items() if name != "rule"}
 
 
 def flag_of(fault: FieldFault, sent: Sent) -> str:

@@ -11,12 +11,18 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from cli.parameters import COMMAND_ID, CORRELATION_ID, SECONDS
+
 F = TypeVar("F", bound=Callable[..., None])
 
 WRITE_ADDRESS = "127.0.0.1:50051"
 READ_ADDRESS = "127.0.0.1:50052"
 TIMEOUT_SECONDS = 15.0
 """Longer than the 10 s that a server waits by default, so that its answer is heard."""
+WAIT_SECONDS_MAX = 30.0
+"""What a server waits, however much longer it is told to."""
+WAIT_MARGIN_SECONDS = 5.0
+"""What a call gets beyond the wait that it asks for: the answer has to come back."""
 
 _META = "orderes."
 
@@ -67,16 +73,15 @@ def connection_options(function: F) -> F:
         ),
         shared_option(
             "--correlation-id",
-            default="",
+            type=CORRELATION_ID,
             metavar="ID",
             help="The business flow that this belongs to.  [default: the server's]",
         ),
         shared_option(
             "--timeout-seconds",
-            type=click.FloatRange(min=0, min_open=True),
-            default=TIMEOUT_SECONDS,
-            show_default=True,
-            help="Deadline of the call, its retries included.",
+            type=SECONDS,
+            help="Deadline of the call, its retries included.  "
+            f"[default: {TIMEOUT_SECONDS:g}; more if --max-wait-seconds needs it]",
         ),
     )
 
@@ -87,6 +92,7 @@ def command_id_option(function: F) -> F:
         function,
         shared_option(
             "--command-id",
+            type=COMMAND_ID,
             metavar="ID",
             help="Idempotency key: a repeat with the same one takes effect once. "
             "A UUIDv7 is made and shown if absent.",

@@ -1,9 +1,11 @@
 """`orderes up`: the three processes under one supervisor."""
 
 import asyncio
+import os
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import click
@@ -11,7 +13,13 @@ import click
 from cli.banner import print_banner
 from cli.readiness import until_serving
 from cli.supervisor import CannotStart, ChildSpec, Supervisor
-from cli.up_settings import PROCESSES, UpSettings, flags_of, load_up_settings
+from cli.up_settings import (
+    NOT_PASSED_ON,
+    PROCESSES,
+    UpSettings,
+    flags_of,
+    load_up_settings,
+)
 from eventcore.errors import StartFailed
 from eventcore.process.lifecycle import start_failed
 from eventcore.process.settings import settings_options
@@ -34,6 +42,10 @@ def up(**flags: object) -> None:
     sys.exit(asyncio.run(_run(settings)))
 
 
+# What is not passed on to the processes means nothing here either.
+up.params = [param for param in up.params if param.name not in NOT_PASSED_ON]
+
+
 def child_specs(settings: UpSettings) -> list[ChildSpec]:
     """The three processes with their settings."""
     return [
@@ -41,7 +53,11 @@ def child_specs(settings: UpSettings) -> list[ChildSpec]:
             name=process.name,
             module=process.module,
             flags=flags_of(settings, process),
-            is_ready=partial(until_serving, str(getattr(settings, process.address))),
+            is_ready=partial(
+                until_serving,
+                str(getattr(settings, process.address)),
+                process.services,
+            ),
         )
         for process in PROCESSES
     ]
@@ -98,12 +114,24 @@ async def _announce(supervisor: Supervisor, settings: UpSettings) -> None:
         names = ", ".join(f"the {child.spec.name}" for child in slow)
         _tell(f"still waiting for {names}; the log tells why")
         await supervisor.all_ready()
-    with suppress(OSError):
+    with _going_on_unread():
         print_banner(settings)
 
 
 def _tell(line: str) -> None:
-    # Where nobody reads any more, a closed terminal or the far end of a pipe, the
-    # processes are kept running all the same.
-    with suppress(OSError):
+    with _going_on_unread():
         click.echo(f"orderes up: {line}")
+
+
+@contextmanager
+def _going_on_unread() -> Iterator[None]:
+    """Where nobody reads any more, a closed terminal or the far end of a pipe, the
+    processes are kept running all the same.
+    """
+    try:
+        yield
+    except OSError:
+        # What is still buffered would fail again at exit, and turn its code into 120.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

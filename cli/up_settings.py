@@ -1,6 +1,5 @@
 """The settings of `orderes up`: those of the three processes, as one."""
 
-import socket
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from eventcore.errors import StartFailed
-from eventcore.process.address import ListenAddress
+from eventcore.process.address import ListenAddress, check_free
 from eventcore.process.settings import (
     ProcessSettings,
     flag_of,
@@ -42,6 +41,8 @@ class ProcessKind:
     """Name of the setting where its gRPC and its health are."""
     metrics_address: str
     """Name of the setting where its metrics are."""
+    services: tuple[str, ...]
+    """What its health knows by name: it serves when all of them do."""
 
 
 PROCESSES = (
@@ -51,6 +52,7 @@ PROCESSES = (
         settings_class=WriteServerSettings,
         address="write_address",
         metrics_address="write_metrics_address",
+        services=("orderes.v1.CommandService",),
     ),
     ProcessKind(
         name="projector",
@@ -58,6 +60,7 @@ PROCESSES = (
         settings_class=ProjectorSettings,
         address="projector_address",
         metrics_address="projector_metrics_address",
+        services=("projection.orders", "projection.order_events"),
     ),
     ProcessKind(
         name="read server",
@@ -65,6 +68,7 @@ PROCESSES = (
         settings_class=ReadServerSettings,
         address="read_address",
         metrics_address="read_metrics_address",
+        services=("orderes.v1.QueryService",),
     ),
 )
 
@@ -112,23 +116,18 @@ def _address_faults(settings: UpSettings) -> list[str]:
     for name, address in addresses.items():
         fault = _fault_of(ListenAddress.parse(address))
         if not fault and uses[address] > 1:
-            fault = "is given to more than one listener"
+            fault = f"address {address} is given to more than one listener"
         if fault:
-            faults.append(f"{flag_of(name)} ({variable_of(name)}): {address} {fault}")
+            faults.append(f"{flag_of(name)} ({variable_of(name)}): {fault}")
     return faults
 
 
 def _fault_of(address: ListenAddress) -> str:
     """Why nothing could listen at the address now; empty if something could."""
     if not address.port:
-        return "leaves the port open: under a supervisor it must be named"
+        return f"address {address} leaves the port open: under a supervisor it must be named"
     try:
-        family, kind, protocol, _, target = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(target)
-    except OSError as error:
-        return f"cannot be used: {(error.strerror or str(error)).lower()}"
+        check_free(address)
+    except StartFailed as error:
+        return error.message
     return ""

@@ -1,11 +1,15 @@
 """`orderes demo`: the story, from the first process to the summary."""
 
 import asyncio
+import signal
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import FrameType
 from typing import IO
 
 import click
@@ -33,7 +37,10 @@ def demo() -> None:
     claim does not hold.
     """
     telling = Telling(console())
-    with TemporaryDirectory(prefix="orderes-demo-") as name:
+    with (
+        _terminated_as_interrupted(),
+        TemporaryDirectory(prefix="orderes-demo-") as name,
+    ):
         directory = Path(name)
         log_path = directory / "processes.log"
         with log_path.open("wb") as log:
@@ -41,6 +48,22 @@ def demo() -> None:
         if not held:
             _show_log(log_path)
     sys.exit(0 if held else 1)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM does what Ctrl-C does: the processes end, and their directory goes."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        # Looked up now, because asyncio has a handler of its own while it runs.
+        handler = signal.getsignal(signal.SIGINT)
+        (handler if callable(handler) else signal.default_int_handler)(number, frame)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _tell(directory: Path, log: IO[bytes], telling: Telling) -> bool:

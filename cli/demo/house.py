@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, TypeAlias
 
 import grpc
 
-from cli.client import NOT_RETRYING, RETRYING
+from cli.client import NOT_RETRYING, RETRYING, WITHOUT_PROXY
 from cli.ports import free_addresses
 from cli.supervisor import Supervisor
 from cli.up import child_specs
@@ -98,6 +98,7 @@ class House:
     async def _channel(self, address: str, *, retrying: bool) -> grpc.aio.Channel:
         options = (
             *(RETRYING if retrying else NOT_RETRYING),
+            *WITHOUT_PROXY,
             ("grpc.use_local_subchannel_pool", 1),
         )
         channel = grpc.aio.insecure_channel(address, options=options)

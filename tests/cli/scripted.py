@@ -1,13 +1,14 @@
 """A server that answers what a test tells it to, and remembers what it was sent."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+from click.testing import Result
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
@@ -18,6 +19,14 @@ PUSHBACK = "1"
 """How long a client waits before it tries again, in milliseconds."""
 
 CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+Run = Callable[..., Result]
+"""Runs `orderes order` with these words against the scripted server."""
+
+
+def words_of(result: Result) -> str:
+    """The output with its line breaks and padding out of the way."""
+    return " ".join(result.output.split())
 
 
 def refusal(
@@ -66,6 +75,8 @@ class ScriptedServer:
     requests: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     metadata: dict[str, str] = field(default_factory=dict)
     """Of the newest call."""
+    seconds_left: float = 0.0
+    """Until the deadline of the newest call, when it came."""
 
     def answer(
         self, method: str, request: bytes, context: grpc.ServicerContext
@@ -75,6 +86,7 @@ class ScriptedServer:
         self.metadata = {
             str(key): str(value) for key, value in context.invocation_metadata()
         }
+        self.seconds_left = context.time_remaining() or 0.0
         answers = self.answers[method]
         message = answers.pop(0) if len(answers) > 1 else answers[0]
         if isinstance(message, status_pb2.Status):

@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+import os
+import signal
 from pathlib import Path
 from typing import IO
 
@@ -56,3 +58,28 @@ def test_a_story_that_takes_too_long_ends_with_a_claim_that_does_not_hold(
     assert result.exit_code == 1
     assert "does not hold: everything is there in time" in result.output
     assert "Traceback" not in result.output
+
+
+def test_a_demo_that_is_terminated_takes_its_directory_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    directories: list[Path] = []
+    ends: list[str] = []
+
+    async def story(directory: Path, log: IO[bytes], telling: Telling) -> None:
+        directories.append(directory)
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(60)
+        finally:
+            ends.append("the processes are stopped")
+
+    monkeypatch.setattr(command, "_story", story)
+    before = signal.getsignal(signal.SIGTERM)
+
+    result = CliRunner().invoke(main, ["demo"])
+
+    assert result.exit_code == 1
+    assert ends == ["the processes are stopped"]
+    assert not directories[0].exists()
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -1,11 +1,10 @@
 """What people see when they place, change and read orders."""
 
 import json
-from collections.abc import Callable, Iterator
 
 import grpc
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from cli import client
 from cli.__main__ import main
@@ -25,7 +24,7 @@ from orderes.v1.query_service_pb2 import (
     ListOrdersRequest,
     ListOrdersResponse,
 )
-from tests.cli.scripted import ScriptedServer, refusal, scripted_server
+from tests.cli.scripted import Run, ScriptedServer, refusal, words_of
 from tests.support.processes import free_port
 
 ORDER_ID = "0190a6b2-7c1e-7d3f-8a4b-5c6d7e8f9a0b"
@@ -62,33 +61,6 @@ PLACED = PlaceOrderResponse(
     order=ORDER,
 )
 PLACE = ("place", "--customer", "c-1", "--line", "book:2:19.99 EUR")
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    with scripted_server() as script:
-        yield script
-
-
-@pytest.fixture
-def run(server: ScriptedServer) -> Run:
-    def run_order(*words: str) -> Result:
-        addresses = [
-            "--write-address",
-            server.address,
-            "--read-address",
-            server.address,
-        ]
-        return CliRunner().invoke(main, ["order", *addresses, *words])
-
-    return run_order
-
-
-def words_of(result: Result) -> str:
-    """The output with its line breaks and padding out of the way."""
-    return " ".join(result.output.split())
 
 
 def test_placing_an_order_sends_what_was_typed(

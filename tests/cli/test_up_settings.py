@@ -3,7 +3,9 @@
 import socket
 
 import pytest
+from click.testing import CliRunner
 
+from cli.__main__ import main
 from cli.up_settings import PROCESSES, flags_of, load_up_settings
 from eventcore.errors import StartFailed
 from eventcore.process.settings import flag_of
@@ -80,5 +82,12 @@ def test_an_address_that_is_taken_is_named_before_anything_starts() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = f"127.0.0.1:{other.getsockname()[1]}"
 
-        with pytest.raises(StartFailed, match=f"{taken} cannot be used"):
+        with pytest.raises(StartFailed, match=f"{taken} is in use"):
             load_up_settings({**addresses(), "projector_address": taken})
+
+
+def test_what_only_a_supervisor_gives_is_not_taken() -> None:
+    result = CliRunner().invoke(main, ["up", "--supervisor-fd", "3"])
+
+    assert result.exit_code == 2
+    assert "No such option '--supervisor-fd'" in result.stderr

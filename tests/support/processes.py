@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -14,29 +13,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-PORTS = range(20_000, 32_000)
-"""Below the range from which the kernel takes the ports of outgoing connections, so that
-no connection of another test can sit on a port between its choice and its use."""
+from cli.ports import free_addresses
 
 START_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 20.0
 POLL_SECONDS = 0.02
 
-_handed_out: set[int] = set()
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 on which nothing listens, never the same twice in a run."""
-    while True:
-        port = random.SystemRandom().choice(PORTS)
-        if port not in _handed_out and is_free(port):
-            _handed_out.add(port)
-            return port
+_addresses = free_addresses()
 
 
 def free_address() -> str:
-    """A free port with its host, as the settings want it."""
-    return f"127.0.0.1:{free_port()}"
+    """127.0.0.1 with a port on which nothing listens, never the same twice in a run."""
+    return next(_addresses)
+
+
+def free_port() -> int:
+    """The port of a free address."""
+    return int(free_address().rpartition(":")[2])
 
 
 def is_free(port: int) -> bool:

@@ -1,22 +1,27 @@
 """`orderes up` and what people do with it, with real processes on real ports."""
 
+import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from cli.readiness import until_serving
+from cli.up_settings import PROCESSES
 from tests.support.processes import (
     StartedProcess,
     children_of,
+    free_address,
     is_alive,
     is_free,
     start_module,
     wait_until,
 )
-from tests.system.running import Up, running_up
+from tests.system.running import ADDRESSES, Up, running_up
 
 MODULES = ("write_server", "projector", "read_server")
 BOOK = ("--line", "book:2:19.99 EUR")
@@ -106,7 +111,7 @@ def test_a_second_up_on_the_same_ports_says_which_are_taken(up: Up) -> None:
 
     for name, address in up.addresses.items():
         assert f"--{name} " in second.errors
-        assert f"{address} cannot be used: address already in use" in second.errors
+        assert f"address {address} is in use" in second.errors
     assert "Traceback" not in second.errors
 
 
@@ -153,6 +158,38 @@ def test_sigterm_drains_and_leaves_nothing_behind(tmp_path: Path) -> None:
     assert not any(is_alive(pid) for pid in children.values())
     assert all(is_free(port) for port in up.ports)
     assert up.process.output.endswith("orderes up: stopped")
+
+
+def test_up_goes_on_when_its_reader_goes_away(tmp_path: Path) -> None:
+    addresses = {name: free_address() for name in ADDRESSES}
+    flags = [f"--{name}={address}" for name, address in addresses.items()]
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "cli", "up", f"--data-dir={tmp_path}", *flags]
+    with subprocess.Popen(
+        command,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        # What is buffered is written once more at exit.
+        env={**os.environ, "PYTHONUNBUFFERED": ""},
+    ) as process:
+        os.close(writing)
+        try:
+            asyncio.run(all_serve(addresses))
+            process.send_signal(signal.SIGTERM)
+
+            _, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
+
+    assert (process.returncode, errors) == (0, b"")
+
+
+async def all_serve(addresses: dict[str, str]) -> None:
+    async with asyncio.timeout(30):
+        for process in PROCESSES:
+            address = addresses[process.address.replace("_", "-")]
+            await until_serving(address, process.services)
 
 
 def test_a_killed_up_leaves_no_process_no_lock_and_no_port(tmp_path: Path) -> None:
