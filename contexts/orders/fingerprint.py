@@ -8,8 +8,9 @@ from contexts.orders.domain.commands import OrderCommand
 from eventcore.messages import Fingerprint
 
 FINGERPRINT_VERSION = 1
-"""Raise it when the canonical form changes: fingerprints of different versions say nothing about
-each other."""
+"""Of the canonical form. Stored fingerprints are compared with this version, so a change that gives
+an old command another form must go on taking the old one of those that have it: fingerprints of
+different versions say nothing about each other."""
 
 _DIGEST_BYTES = 16
 """Two commands of one id by chance alike: 1 in 2**128."""

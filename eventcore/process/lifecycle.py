@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from eventcore.errors import StartFailed
+from eventcore.errors import StartFailed, StoreReplaced
 from eventcore.process.logs import configure_logs, flush_logs
 from eventcore.process.settings import ProcessSettings
 
@@ -103,7 +103,9 @@ def run_process(
         failure = _start_failure(error)
         if failure is not None:
             return start_failed(name, failure)
-        log.critical("crashed", exc_info=error)
+        # A file that was replaced is no fault of the code: where it was noticed tells nothing.
+        shown = None if isinstance(error, StoreReplaced) else error
+        log.critical("crashed", reason=str(error), exc_info=shown)
         return EXIT_FAILED
     finally:
         flush_logs(seconds_max=LAST_LINES_SECONDS_MAX)

@@ -116,6 +116,7 @@ def main() -> int:
     """Runs the mode, and checks that the signal handlers are those of before."""
     mode, *rest = sys.argv[1:]
     lifecycle.SHUTDOWN_MARGIN_SECONDS = 0.2
+    lifecycle.LAST_LINES_SECONDS_MAX = 0.05
     settings = ProcessSettings(
         shutdown_grace_seconds=0.2, supervisor_fd=int(rest[0]) if rest else None
     )
