@@ -199,7 +199,9 @@ class ShuttingDown(EventCoreError):
     retry_delay_seconds = 1.0
 
     def __init__(self) -> None:
-        super().__init__("the server is shutting down: retry with the same command_id")
+        super().__init__(
+            "the server is shutting down: repeat the call, a command with the same command_id"
+        )
 
 
 class StoreUnavailable(EventCoreError):

@@ -73,6 +73,7 @@ class Freshness(Protocol):
             ProjectionLagging: it did not within the wait.
             StoreMismatch: it never will: the position is of another store.
             StoreUnavailable: the read store does not answer.
+            ShuttingDown: the server drains while it waits.
         """
 
 

@@ -1,5 +1,6 @@
 """Keeps projections at the end of the log, each for itself."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -123,14 +124,15 @@ class ProjectionRunner:
             StartFailed: the read models were made from another log.
             StoreUnavailable: a store does not answer, or is not made yet.
         """
+        # First what needs no write store: the metrics tell the truth also while it is waited for.
+        with self._read_store.begin() as unit:
+            for follower in self._followers:
+                follower.checkpoint = unit.checkpoints.get(follower.name)
         with self._write_store.snapshot() as snapshot:
-            store_id = snapshot.events.head().store_id
-            with self._read_store.begin() as unit:
-                for follower in self._followers:
-                    follower.checkpoint = unit.checkpoints.get(follower.name)
-                    if follower.checkpoint is not None:
-                        _check_same_log(follower.checkpoint, snapshot)
-        self._store_id = store_id
+            for follower in self._followers:
+                if follower.checkpoint is not None:
+                    _check_same_log(follower.checkpoint, snapshot)
+            self._store_id = snapshot.events.head().store_id
 
     def advance(self) -> bool:
         """Applies a batch to each projection that is not at the end of the log.
@@ -232,7 +234,8 @@ class ProjectionRunner:
 
         def lag_seconds() -> float:
             if follower.checkpoint is None:
-                return 0.0
+                # Nobody knows how old nothing is; 0 would say that it is up to date.
+                return math.nan
             known = max(
                 follower.checkpoint.complete_time, follower.checkpoint.position_time
             )

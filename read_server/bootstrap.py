@@ -84,7 +84,8 @@ class ReadServer:
         return address
 
     async def stop(self) -> None:
-        """Lets the queries under way finish, and closes the port."""
+        """Lets the queries under way finish, but none wait for news, and closes the port."""
+        self._consistency.close()
         await self._server.stop(grace_seconds=self._settings.shutdown_grace_seconds)
         for task in self._tasks:
             task.cancel()

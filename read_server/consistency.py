@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from eventcore.checkpoints import Checkpoint
-from eventcore.errors import StoreUnavailable
+from eventcore.errors import ShuttingDown, StoreUnavailable
 from eventcore.freshness import Requirement
 from eventcore.gathering import Gathering
 from eventcore.read_store import ReadSnapshots
@@ -14,6 +14,10 @@ from eventcore.wake import WakeReceiver
 ANSWER_SECONDS = 0.05
 """Kept of the caller's time, so that the answer still arrives: "not yet" tells more than a deadline
 that has passed."""
+
+WAITING_QUERIES_MAX = 10_000
+"""Queries that wait at once. Each look walks them all, which takes a millisecond for so many; who
+comes beyond them is told at once how far the read model is."""
 
 PROJECTIONS_PER_LOOK_MAX = 100
 """Checkpoints that are read together. There are a few."""
@@ -35,6 +39,7 @@ class Consistency:
         self._newest: dict[str, Checkpoint] = {}
         self._waiting: dict[str, dict[asyncio.Future[None], int]] = {}
         self._looks = Gathering(self._read, keys_max=PROJECTIONS_PER_LOOK_MAX)
+        self._is_closed = False
 
     async def reach(
         self,
@@ -43,26 +48,34 @@ class Consistency:
         projection: str,
         time_remaining_seconds: float | None,
     ) -> None:
-        """See `Freshness`. What is known to be reached costs no look."""
+        """See `Freshness`. What is known to be reached costs no look.
+
+        Raises:
+            ShuttingDown: it was closed before the projection got there.
+        """
         newest = self._newest.get(projection)
         if newest is not None and newest.position >= requirement.min_position:
             requirement.check_store(newest.store_id)
             return
-        reached = asyncio.get_running_loop().create_future()
-        waiting = self._waiting.setdefault(projection, {})
-        waiting[reached] = requirement.min_position
-        try:
-            newest = await self.look(projection)
-            requirement.check_store(newest.store_id)
-            if not reached.done():
-                async with asyncio.timeout(
-                    _wait_seconds(requirement, time_remaining_seconds)
-                ):
-                    await reached
-        except TimeoutError:
-            requirement.check(self._newest[projection])
-        finally:
-            del waiting[reached]
+        if sum(map(len, self._waiting.values())) >= WAITING_QUERIES_MAX:
+            requirement.check(await self.look(projection))
+            return
+        await self._wait(
+            requirement,
+            projection,
+            seconds=_wait_seconds(requirement, time_remaining_seconds),
+        )
+
+    def close(self) -> None:
+        """Lets go all who wait, and lets nobody wait again: a drain must not wait for them.
+
+        Who has what it asks for is still answered; everybody else gets `ShuttingDown`.
+        """
+        self._is_closed = True
+        for waiting in self._waiting.values():
+            for reached in waiting:
+                if not reached.done():
+                    reached.set_result(None)
 
     async def look(self, projection: str) -> Checkpoint:
         """Reads a checkpoint, and lets go the queries for which it is far enough.
@@ -84,6 +97,26 @@ class Consistency:
                 except StoreUnavailable:
                     # Those who wait go on waiting: the next look may find the store again.
                     continue
+
+    async def _wait(
+        self, requirement: Requirement, projection: str, *, seconds: float
+    ) -> None:
+        reached = asyncio.get_running_loop().create_future()
+        waiting = self._waiting.setdefault(projection, {})
+        waiting[reached] = requirement.min_position
+        try:
+            newest = await self.look(projection)
+            requirement.check_store(newest.store_id)
+            if not reached.done() and not self._is_closed:
+                async with asyncio.timeout(seconds):
+                    await reached
+        except TimeoutError:
+            requirement.check(self._newest[projection])
+        finally:
+            del waiting[reached]
+        position = self._newest[projection].position
+        if self._is_closed and position < requirement.min_position:
+            raise ShuttingDown
 
     async def _read(self, projections: Sequence[str]) -> Mapping[str, Checkpoint]:
         async with self._snapshots.open() as snapshot:

@@ -76,7 +76,9 @@ class ProcessSettings(BaseSettings):
     log_format: Literal["json", "console"] = Field(
         default="json", description="Log lines for machines, or for people."
     )
-    # Longer than any command or query may wait, shorter than what orchestrators give (30 s).
+    # Ample for what is at work, shorter than what orchestrators give (30 s). A call may ask to wait
+    # longer than this: one that still waits for its command then is told to repeat it, and a query
+    # that waits for news is told so at once.
     shutdown_grace_seconds: float = Field(
         default=10.0,
         ge=0,

@@ -98,7 +98,9 @@ def answer_of(error: BaseException, call: Call, *, domain: str) -> ErrorAnswer:
     facts = {"rule": rule} if rule else {}
     if len(violations) > VIOLATIONS_MAX:
         facts["violations_total"] = str(len(violations))
-    facts |= call.subject | dict(error.facts)
+    # What the edge knows of the call stands, whatever an error brings along.
+    facts |= call.subject
+    facts |= {name: text for name, text in error.facts.items() if name not in facts}
     _add(status, _error_info(error.reason, facts, call, domain))
     trailers: list[tuple[str, str | bytes]] = []
     if error.retry_delay_seconds is not None:
@@ -144,7 +146,8 @@ def _error_info(
 ) -> ErrorInfo:
     info = ErrorInfo(reason=reason, domain=domain)
     room = METADATA_BYTES_MAX
-    for name, value in {"correlation_id": call.correlation_id, **facts}.items():
+    ids = {"correlation_id": call.correlation_id}
+    for name, value in (ids | dict(facts) | ids).items():
         shown = cut(value, VALUE_BYTES_MAX)
         room -= len(name) + len(shown.encode()) + _ENTRY_OVERHEAD_BYTES
         if room < 0:

@@ -1,6 +1,8 @@
 """Projections follow the log: each for itself, and never past what they cannot apply."""
 
+import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from eventcore.sql.read_store import SqlReadStore
 from eventcore.sql.sqlite import owner_engine, reader_engine
 from eventcore.sql.write_store import SqlWriteStore, SqlWriteStoreReader
 from eventcore.telemetry import ProjectionMetrics
-from eventcore.write_store import WriteStore, WriteStoreReader
+from eventcore.write_store import WriteSnapshot, WriteStore, WriteStoreReader
 from projector.runner import ProjectionRunner
 from tests.orders.examples import FIRST_PAYMENT as PAYMENT
 from tests.orders.examples import PAID_ORDER, PLACED
@@ -26,6 +28,18 @@ from tests.support.envelopes import an_id
 from tests.support.order_log import SECOND, OrderLog, an_order_append
 
 STORE_ID = an_id()
+
+
+class AbsentWriteStore:
+    """A write store that is not made yet."""
+
+    @contextmanager
+    def snapshot(self) -> Iterator[WriteSnapshot]:
+        raise StoreUnavailable
+        yield
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 @dataclass(slots=True)
@@ -105,8 +119,9 @@ def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
             schema_version=1,
         ),
     )
+    reader = stores.reader
     yield Scene(stores)
-    stores.reader.close()
+    reader.close()
     stores.write.close()
     stores.read.close()
 
@@ -366,6 +381,35 @@ def test_a_projection_that_stands_still_shows_as_lag(scene: Scene) -> None:
     lag = scene.sample("lag_seconds", scene.first)
     assert lag is not None
     assert lag >= 60
+
+
+def test_while_the_write_store_is_away_the_metrics_say_how_far_it_is(
+    scene: Scene,
+) -> None:
+    scene.log.append(an_id(), *PAID_ORDER)
+    scene.catch_up()
+    scene.log.now += 60 * SECOND
+    scene.stores.reader = AbsentWriteStore()
+    scene.restart()
+    with pytest.raises(StoreUnavailable):
+        scene.runner.verify()
+    assert scene.runner.following == {"first": False, "second": False}
+    assert scene.sample("position", scene.first) == 4
+    assert scene.sample("head_position", scene.first) == 4
+    lag = scene.sample("lag_seconds", scene.first)
+    assert lag is not None
+    assert lag >= 60
+
+
+def test_of_what_has_no_checkpoint_nobody_knows_the_lag(scene: Scene) -> None:
+    scene.stores.reader = AbsentWriteStore()
+    scene.restart()
+    with pytest.raises(StoreUnavailable):
+        scene.runner.verify()
+    assert scene.sample("position", scene.first) == 0
+    lag = scene.sample("lag_seconds", scene.first)
+    assert lag is not None
+    assert math.isnan(lag)
 
 
 def test_what_was_applied_is_counted(scene: Scene) -> None:

@@ -1,6 +1,7 @@
 """A page of a list costs the same wherever it is: it is read from an index, never sorted."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,26 +25,49 @@ from eventcore.sql.sqlite import owner_engine
 from tests.support.envelopes import an_id
 
 ANY = Requirement()
-FILTERS = {
-    "all": OrdersFilter(requirement=ANY),
-    "customer": OrdersFilter(requirement=ANY, customer_id="customer-1"),
-    "state": OrdersFilter(requirement=ANY, states=(OrderState.PAID,)),
-    "product": OrdersFilter(requirement=ANY, product_id="apples"),
-}
 ORDERS = [
     OrderBy(column=column, descending=descending)
     for column in ("place_time", "update_time")
     for descending in (True, False)
 ]
-# The orders of a product lie in the order of their placing; by update_time they are sorted, which
-# costs as much as the product has orders.
+
+
+def within_bounds(orders_filter: OrdersFilter) -> OrdersFilter:
+    return replace(orders_filter, placed_since=3, placed_before=7)
+
+
+ALL = OrdersFilter(requirement=ANY)
+CUSTOMER = replace(ALL, customer_id="customer-1")
+STATE = replace(ALL, states=(OrderState.PAID,))
+PRODUCT = replace(ALL, product_id="apples")
+BY_EITHER_TIME = {
+    "all": ALL,
+    "customer": CUSTOMER,
+    "state": STATE,
+    "customer and state": replace(CUSTOMER, states=STATE.states),
+    "customer and states": replace(
+        CUSTOMER, states=(OrderState.PAID, OrderState.PLACED)
+    ),
+}
+# The orders of a product, and those within bounds, lie in the order of their placing; by
+# update_time they are sorted, which costs as much as there are.
+BY_PLACE_TIME = {
+    "product": PRODUCT,
+    "product and customer": replace(PRODUCT, customer_id="customer-1"),
+    "product and state": replace(PRODUCT, states=STATE.states),
+    "bounds": within_bounds(ALL),
+    "customer and bounds": within_bounds(CUSTOMER),
+    "state and bounds": within_bounds(STATE),
+    "product and bounds": within_bounds(PRODUCT),
+}
 CASES = [
     pytest.param(
-        name, by, id=f"{name} by {by.column}{' desc' if by.descending else ''}"
+        replace(orders_filter, order_by=by),
+        id=f"{name} by {by.column}{' desc' if by.descending else ''}",
     )
-    for name in FILTERS
+    for name, orders_filter in (BY_EITHER_TIME | BY_PLACE_TIME).items()
     for by in ORDERS
-    if (name, by.column) != ("product", "update_time")
+    if name in BY_EITHER_TIME or by.column == "place_time"
 ]
 
 
@@ -74,19 +98,12 @@ def is_indexed(plan: list[str]) -> bool:
 
 
 @pytest.mark.parametrize("start", [False, True], ids=["first page", "later page"])
-@pytest.mark.parametrize(("name", "order_by"), CASES)
+@pytest.mark.parametrize("orders_filter", CASES)
 def test_a_page_of_orders_comes_from_an_index(
-    connection: Connection, name: str, order_by: OrderBy, *, start: bool
+    connection: Connection, orders_filter: OrdersFilter, *, start: bool
 ) -> None:
-    orders_filter = FILTERS[name]
     query = ListOrders(
-        filter=OrdersFilter(
-            requirement=ANY,
-            customer_id=orders_filter.customer_id,
-            states=orders_filter.states,
-            product_id=orders_filter.product_id,
-            order_by=order_by,
-        ),
+        filter=orders_filter,
         page_size=50,
         start=PageStart(after=OrderSortKey(5, b"x" * 16), first_position=1)
         if start
@@ -107,3 +124,16 @@ def test_a_page_of_events_comes_from_an_index(
     )
     plan = plan_of(connection, query)
     assert is_indexed(plan), plan
+
+
+@pytest.mark.parametrize(
+    "orders_filter",
+    [ALL, CUSTOMER, STATE, PRODUCT],
+    ids=["all", "customer", "state", "product"],
+)
+def test_bounds_are_where_the_index_begins_and_ends(
+    connection: Connection, orders_filter: OrdersFilter
+) -> None:
+    query = ListOrders(filter=within_bounds(orders_filter), page_size=50)
+    plan = plan_of(connection, query)
+    assert "place_time>? AND place_time<?" in plan[0], plan

@@ -76,6 +76,7 @@ class Scene:
         )
         self._store: SqlReadStore | None = None
         self._runner: ProjectionRunner | None = None
+        self.server: ReadServer
         self.queries: QueryServiceAsyncStub
         self.health: Any
 
@@ -111,7 +112,7 @@ class Scene:
             schema_version=READ_SCHEMA_VERSION,
         )
         async with WakeReceiver(self.folder, "read-test.wake") as wakes:
-            server = ReadServer(
+            self.server = ReadServer(
                 settings=self._settings,
                 path=self.path,
                 snapshots=snapshots,
@@ -119,12 +120,12 @@ class Scene:
                 clock=lambda: self.log.now + self.later,
                 registry=CollectorRegistry(),
             )
-            address = await server.start(self.stop)
+            address = await self.server.start(self.stop)
             async with channel_to(address) as channel:
                 self.queries = QueryServiceStub(channel)
                 self.health = health_pb2_grpc.HealthStub(channel)
                 yield self
-            await server.stop()
+            await self.server.stop()
         await snapshots.close()
         await connections_ended()
         if self._store is not None:

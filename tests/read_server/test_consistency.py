@@ -17,6 +17,9 @@ from tests.read_server.scene import STORE_ID, Scene, placed
 from tests.support.envelopes import an_id
 from tests.support.rpc import failure_of
 
+DRAIN_SECONDS_MAX = 5.0
+"""Half of the grace: longer, and the drain has waited for somebody."""
+
 
 def at_least(position: int, *, max_wait_seconds: float | None = None) -> Consistency:
     consistency = Consistency(min_position=position)
@@ -122,6 +125,21 @@ async def test_a_caller_that_leaves_leaves_nothing_behind(scene: Scene) -> None:
     await scene.project()
     answer = await scene.queries.GetOrder(get(order_id, at_least(1)))
     assert answer.order.order_id == order_id
+
+
+async def test_a_drain_does_not_wait_for_those_who_wait(scene: Scene) -> None:
+    order_id = await scene.place()
+    waiting = asyncio.ensure_future(
+        failure_of(
+            scene.queries.GetOrder(get(order_id, at_least(7, max_wait_seconds=30)))
+        )
+    )
+    done, _ = await asyncio.wait([waiting], timeout=0.05)
+    assert not done
+    started_at = time.monotonic()
+    await scene.server.stop()
+    assert (await waiting).reason == "SHUTTING_DOWN"
+    assert time.monotonic() - started_at < DRAIN_SECONDS_MAX
 
 
 async def test_lists_wait_as_well(scene: Scene) -> None:

@@ -10,10 +10,16 @@ import pytest
 from sqlalchemy import Row, Select
 
 from eventcore.checkpoints import Checkpoint
-from eventcore.errors import ProjectionLagging, StoreMismatch, StoreUnavailable
+from eventcore.errors import (
+    ProjectionLagging,
+    ShuttingDown,
+    StoreMismatch,
+    StoreUnavailable,
+)
 from eventcore.freshness import Requirement
 from eventcore.wake import WakeReceiver
 from read_server.consistency import Consistency
+from tests.support.eventually import eventually
 
 LONG = 20.0
 
@@ -63,6 +69,16 @@ class Waiting:
     def commit(self, position: int) -> None:
         self.store.position = position
         self.wakes.wake()
+
+    async def holds(self, count: int) -> None:
+        """Returns once so many wait, and their looks are over."""
+        consistency = self.consistency
+        await eventually(
+            lambda: (
+                sum(map(len, consistency._waiting.values())) == count
+                and consistency._looks._running is None
+            )
+        )
 
     async def reach(
         self, position: int, *, seconds: float = LONG, remaining: float | None = None
@@ -172,3 +188,55 @@ async def test_who_leaves_is_forgotten(waiting: Waiting) -> None:
     reaching.cancel()
     await asyncio.gather(reaching, return_exceptions=True)
     assert not any(waiting.consistency._waiting.values())
+
+
+async def test_beyond_the_limit_nobody_waits(
+    waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("read_server.consistency.WAITING_QUERIES_MAX", 3)
+    waiting.store.position = 1
+    patient = [asyncio.create_task(waiting.reach(2)) for _ in range(3)]
+    await waiting.holds(3)
+    with pytest.raises(ProjectionLagging) as caught:
+        await asyncio.wait_for(waiting.reach(2), timeout=LONG / 2)
+    assert caught.value.position == 1
+    waiting.commit(2)
+    await asyncio.wait_for(asyncio.gather(*patient), timeout=LONG / 2)
+    late = asyncio.create_task(waiting.reach(3))
+    await waiting.holds(1)
+    waiting.commit(3)
+    await asyncio.wait_for(late, timeout=LONG / 2)
+
+
+async def test_beyond_the_limit_what_is_there_is_still_seen(
+    waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("read_server.consistency.WAITING_QUERIES_MAX", 0)
+    waiting.store.position = 2
+    await waiting.reach(2)
+
+
+async def test_closing_lets_go_all_who_wait(waiting: Waiting) -> None:
+    patient = [asyncio.create_task(waiting.reach(position)) for position in (1, 2, 2)]
+    await waiting.holds(3)
+    waiting.consistency.close()
+    ended = await asyncio.wait_for(
+        asyncio.gather(*patient, return_exceptions=True), timeout=LONG / 2
+    )
+    assert [type(error) for error in ended] == [ShuttingDown] * 3
+
+
+async def test_closing_in_the_middle_of_a_look_is_not_missed(waiting: Waiting) -> None:
+    waiting.store.during_look = waiting.consistency.close
+    with pytest.raises(ShuttingDown):
+        await asyncio.wait_for(waiting.reach(1), timeout=LONG / 2)
+
+
+async def test_who_comes_after_closing_is_answered_or_told_at_once(
+    waiting: Waiting,
+) -> None:
+    waiting.consistency.close()
+    waiting.store.position = 1
+    await waiting.reach(1)
+    with pytest.raises(ShuttingDown):
+        await asyncio.wait_for(waiting.reach(2), timeout=LONG / 2)

@@ -101,6 +101,20 @@ def test_every_kind_has_a_number_that_is_also_the_status(kind: Kind) -> None:
     assert status_of(error) == status_of(error.record()) == failure(error).code.value[0]
 
 
+def test_no_fact_of_an_error_hides_what_the_edge_knows_of_the_call() -> None:
+    error = Refusal(
+        kind=Kind.NOT_FOUND,
+        reason="ANY",
+        message="no",
+        facts={"correlation_id": "another", "command_id": "another", "due": "1"},
+    )
+    assert failure(error, call_about(command_id="c1")).metadata == {
+        "correlation_id": "flow-1",
+        "command_id": "c1",
+        "due": "1",
+    }
+
+
 def test_the_metadata_holds_ids_rule_and_facts() -> None:
     call = call_about(command_id="c1", order_id=ORDER_ID)
     assert failure(rule_violated(), call).metadata == {

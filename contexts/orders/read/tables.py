@@ -1,8 +1,19 @@
 """The tables of the read models of orders.
 
-A list is read by keyset: its sort column and then the order's id, both from one index, so that a
-page costs the same wherever it is. There is an index for each sort order, alone and behind each
-filter that selects few.
+A list is read by keyset: its sort column and then the order's id, both from one index. There is an
+index for each sort order, alone, behind a customer and behind a state; and one by place_time behind
+a product. So a page costs the same wherever it is
+
+- of all orders, of one customer's and of those in one state, by either time;
+- of those with one product, by place_time;
+- of each of these within bounds of place_time, by place_time.
+
+Everything else costs more, in proportion to the orders that it passes over or sorts:
+
+- Filters together are read from the index of one of them, in order, and skip the orders that the
+  others leave out: of a customer's orders, say, those in another state or without the product.
+- A product's orders by update_time, those of several states, and those within bounds of place_time
+  by update_time are collected and sorted for each page.
 """
 
 from sqlalchemy import (

@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple, TypeVar
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from msgspec import Meta
 
 from contexts.orders.view import OrderState
+from contexts.orders.wire.commands import (
+    CUSTOMER_ID_LENGTH_MAX,
+    PRODUCT_ID_LENGTH_MAX,
+)
 from contexts.orders.wire.values import state_from_proto, timestamp
 from eventcore.checkpoints import Checkpoint
 from eventcore.fields import FieldFaults
@@ -26,17 +29,13 @@ ORDERS_PAGE_SIZE_DEFAULT = 50
 ORDERS_PAGE_SIZE_MAX = 500
 EVENTS_PAGE_SIZE_DEFAULT = 100
 EVENTS_PAGE_SIZE_MAX = 1000
-REFERENCE_CHARACTERS_MAX = 128
-"""Of a reference to a customer or a product."""
 STORE_ID_CHARACTERS_MAX = 64
 STATES_MAX = 16
 """States that one filter names. There are fewer, but a client may know newer ones."""
 
-# google/protobuf/timestamp.proto and duration.proto: years 1 to 9999, and as many either way.
+# google/protobuf/timestamp.proto: years 1 to 9999.
 _TIMESTAMP_SECONDS = range(-62_135_596_800, 253_402_300_800)
 _TIMESTAMP_NANOS = range(1_000_000_000)
-_DURATION_SECONDS_MAX = 315_576_000_000
-_DURATION_NANOS_MAX = 999_999_999
 
 _K = TypeVar("_K")
 
@@ -150,9 +149,19 @@ def list_orders(
         InvalidFields: naming every field that is wrong.
     """
     orders_filter = OrdersFilter(
-        customer_id=_reference("customer_id", request.customer_id, faults),
+        customer_id=faults.text(
+            "customer_id",
+            request.customer_id,
+            max_length=CUSTOMER_ID_LENGTH_MAX,
+            required=False,
+        ),
         states=_states(request.states, faults),
-        product_id=_reference("product_id", request.product_id, faults),
+        product_id=faults.text(
+            "product_id",
+            request.product_id,
+            max_length=PRODUCT_ID_LENGTH_MAX,
+            required=False,
+        ),
         placed_since=_instant("placed_since", request.placed_since, faults)
         if request.HasField("placed_since")
         else None,
@@ -225,7 +234,12 @@ def _requirement(
         )
     return Requirement(
         min_position=min_position,
-        max_wait_seconds=_max_wait_seconds(message.max_wait, faults)
+        max_wait_seconds=faults.duration(
+            "consistency.max_wait",
+            seconds=message.max_wait.seconds,
+            nanos=message.max_wait.nanos,
+            longest_seconds=MAX_WAIT_SECONDS_MAX,
+        )
         if message.HasField("max_wait")
         else MAX_WAIT_SECONDS_DEFAULT,
         store_id=faults.text(
@@ -234,27 +248,6 @@ def _requirement(
             max_length=STORE_ID_CHARACTERS_MAX,
             required=False,
         ),
-    )
-
-
-def _max_wait_seconds(message: Duration, faults: FieldFaults) -> float:
-    seconds, nanos = message.seconds, message.nanos
-    if (
-        abs(seconds) > _DURATION_SECONDS_MAX
-        or abs(nanos) > _DURATION_NANOS_MAX
-        or seconds * nanos < 0
-    ):
-        faults.add("consistency.max_wait", "is not a well-formed duration")
-        return 0.0
-    if seconds < 0 or nanos < 0:
-        faults.add("consistency.max_wait", "must not be negative")
-        return 0.0
-    return min(seconds + nanos / 1e9, MAX_WAIT_SECONDS_MAX)
-
-
-def _reference(field: str, value: str, faults: FieldFaults) -> str:
-    return faults.text(
-        field, value, max_length=REFERENCE_CHARACTERS_MAX, required=False
     )
 
 
