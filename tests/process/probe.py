@@ -58,10 +58,10 @@ async def hang(_stop: Stop) -> None:
 
 
 async def chatter(stop: Stop) -> None:
-    """Logs without end, until it is told to stop."""
-    while not stop.is_set:
+    """Logs several times what a pipe holds, and serves until it is told to stop."""
+    for _ in range(1000):
         log.info("chatter", text="x" * 200)
-        await asyncio.sleep(0)
+    await stop.wait()
 
 
 async def hang_in_a_call(stop: Stop) -> None:

@@ -84,13 +84,16 @@ def test_a_reader_of_the_log_that_stalls_does_not_stall_the_process() -> None:
     ) as process:
         assert process.stdout is not None
         pipe = process.stdout.fileno()
-        wait_until(
-            lambda: waiting_in(pipe) >= PIPE_BYTES,
-            seconds_max=STOP_SECONDS_MAX,
-            what="the pipe is full",
-        )
-        process.send_signal(signal.SIGTERM)
-        code = process.wait(STOP_SECONDS_MAX)
+        try:
+            wait_until(
+                lambda: waiting_in(pipe) >= PIPE_BYTES,
+                seconds_max=STOP_SECONDS_MAX,
+                what="the pipe is full",
+            )
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(STOP_SECONDS_MAX)
+        finally:
+            process.kill()
     assert code == 0
 
 
