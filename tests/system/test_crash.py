@@ -21,7 +21,7 @@ from tests.support.load import (
 from tests.support.processes import StartedProcess
 from tests.support.write_process import start_write_server, stored_in
 
-ROUNDS = int(os.environ.get("ORDERES_CRASH_ROUNDS", "5"))
+ROUNDS = int(os.environ.get("ORDERES_CRASH_ROUNDS", "3"))
 """How often the server is killed; more for a long run."""
 
 
