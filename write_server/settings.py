@@ -19,8 +19,8 @@ class WriteServerSettings(ProcessSettings):
         "127.0.0.1:9464",
         description="Where the write server's Prometheus metrics are, host:port.",
     )
-    # The bound of the queue is the bound of memory and of latency: 1000 waiting commands are
-    # about 25 MB and a tenth of a second of work.
+    # The bound of the queue is the bound of memory and of latency: 1000 waiting calls hold
+    # about 25 MB, and are a second of work for a busy server on two cores.
     queue_capacity: int = Field(
         1000,
         ge=1,
