@@ -1,129 +1,16 @@
 """Projections follow the log: each for itself, and never past what they cannot apply."""
 
-import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-
 import pytest
-from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from eventcore.checkpoints import Checkpoint
 from eventcore.errors import StartFailed, StoreUnavailable, UnknownEvent
-from eventcore.memory.read_store import MemoryReadStore
 from eventcore.memory.write_store import MemoryWriteStore
-from eventcore.read_store import ReadStore
-from eventcore.sql.read_store import SqlReadStore
-from eventcore.sql.sqlite import owner_engine, reader_engine
-from eventcore.sql.write_store import SqlWriteStore, SqlWriteStoreReader
-from eventcore.telemetry import ProjectionMetrics
-from eventcore.write_store import WriteSnapshot, WriteStore, WriteStoreReader
-from projector.runner import ProjectionRunner
 from tests.orders.examples import FIRST_PAYMENT as PAYMENT
 from tests.orders.examples import PAID_ORDER, PLACED
-from tests.projector.examples import CountingProjection, FailingReadStore
+from tests.projector.scene import STORE_ID, Scene
 from tests.support.envelopes import an_id
-from tests.support.order_log import SECOND, OrderLog, an_order_append
-
-STORE_ID = an_id()
-
-
-class AbsentWriteStore:
-    """A write store that is not made yet."""
-
-    @contextmanager
-    def snapshot(self) -> Iterator[WriteSnapshot]:
-        raise StoreUnavailable
-        yield
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-@dataclass(slots=True)
-class Stores:
-    """A log and read models of it."""
-
-    write: WriteStore
-    reader: WriteStoreReader
-    read: ReadStore
-
-
-class Scene:
-    """A runner with two projections, which can be started again over the same stores."""
-
-    def __init__(self, stores: Stores) -> None:
-        self.stores = stores
-        self.log = OrderLog(stores.write)
-        self.read_store = FailingReadStore(stores.read)
-        self.first = CountingProjection("first")
-        self.second = CountingProjection("second")
-        self.moves = 0
-        self.batch_events_max = 1000
-        self.restart()
-
-    def restart(self) -> None:
-        """What a crash leaves is what is in the stores."""
-        self.registry = CollectorRegistry()
-        self.runner = ProjectionRunner(
-            projections=[self.first, self.second],
-            write_store=self.stores.reader,
-            read_store=self.read_store,
-            metrics=ProjectionMetrics(self.registry),
-            clock=lambda: self.log.now,
-            moved=self._moved,
-            batch_events_max=self.batch_events_max,
-        )
-
-    def catch_up(self) -> None:
-        self.runner.verify()
-        while self.runner.advance():
-            pass
-
-    def checkpoint(self, projection: CountingProjection) -> Checkpoint | None:
-        with self.stores.read.begin() as unit:
-            return unit.checkpoints.get(projection.name)
-
-    def rows(self, projection: CountingProjection) -> list[int]:
-        with self.stores.read.begin() as unit:
-            keys = [(position,) for position in range(1, 100)]
-            return sorted(key[0] for key in unit.tables.fetch(projection.table, keys))
-
-    def sample(self, metric: str, projection: CountingProjection) -> float | None:
-        return self.registry.get_sample_value(
-            f"orderes_projection_{metric}", {"projection": projection.name}
-        )
-
-    def _moved(self) -> None:
-        self.moves += 1
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
-    if request.param == "memory":
-        memory = MemoryWriteStore(store_id=STORE_ID)
-        yield Scene(Stores(memory, memory, MemoryReadStore()))
-        return
-    path = tmp_path / "write.db"
-    stores = Stores(
-        write=SqlWriteStore(owner_engine(path, durable=True), new_store_id=STORE_ID),
-        reader=SqlWriteStoreReader(reader_engine(path)),
-        read=SqlReadStore(
-            owner_engine(tmp_path / "read.db", durable=False),
-            tables=[
-                *CountingProjection("first").tables,
-                *CountingProjection("second").tables,
-            ],
-            schema_version=1,
-        ),
-    )
-    reader = stores.reader
-    yield Scene(stores)
-    reader.close()
-    stores.write.close()
-    stores.read.close()
+from tests.support.order_log import OrderLog, an_order_append
 
 
 def test_every_event_is_applied_once_and_in_order(scene: Scene) -> None:
@@ -348,73 +235,3 @@ def test_another_log_is_not_followed(scene: Scene, other_id: str, count: int) ->
     with pytest.raises(StartFailed, match=r"made from another log.*remove read\.db"):
         scene.catch_up()
     assert scene.rows(scene.first) == [1, 2]
-
-
-def test_standing_at_the_end_is_written_down_now_and_then(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seconds = 1000.0
-    monkeypatch.setattr("projector.runner.time.monotonic", lambda: seconds)
-    scene.log.append(an_id(), PLACED)
-    scene.catch_up()
-    caught_up_at = scene.log.now
-    scene.log.now += 5 * SECOND
-    seconds += 0.9
-    scene.catch_up()
-    checkpoint = scene.checkpoint(scene.first)
-    assert checkpoint is not None
-    assert checkpoint.complete_time == caught_up_at
-    seconds += 0.2
-    scene.catch_up()
-    checkpoint = scene.checkpoint(scene.first)
-    assert checkpoint is not None
-    assert (checkpoint.complete_time, checkpoint.position) == (scene.log.now, 1)
-
-
-def test_a_projection_that_stands_still_shows_as_lag(scene: Scene) -> None:
-    scene.log.append(an_id(), PLACED)
-    scene.catch_up()
-    scene.first.poison[2] = RuntimeError("cannot")
-    scene.log.append(an_id(), PLACED)
-    scene.catch_up()
-    scene.log.now += 60 * SECOND
-    lag = scene.sample("lag_seconds", scene.first)
-    assert lag is not None
-    assert lag >= 60
-
-
-def test_while_the_write_store_is_away_the_metrics_say_how_far_it_is(
-    scene: Scene,
-) -> None:
-    scene.log.append(an_id(), *PAID_ORDER)
-    scene.catch_up()
-    scene.log.now += 60 * SECOND
-    scene.stores.reader = AbsentWriteStore()
-    scene.restart()
-    with pytest.raises(StoreUnavailable):
-        scene.runner.verify()
-    assert scene.runner.following == {"first": False, "second": False}
-    assert scene.sample("position", scene.first) == 4
-    assert scene.sample("head_position", scene.first) == 4
-    lag = scene.sample("lag_seconds", scene.first)
-    assert lag is not None
-    assert lag >= 60
-
-
-def test_of_what_has_no_checkpoint_nobody_knows_the_lag(scene: Scene) -> None:
-    scene.stores.reader = AbsentWriteStore()
-    scene.restart()
-    with pytest.raises(StoreUnavailable):
-        scene.runner.verify()
-    assert scene.sample("position", scene.first) == 0
-    lag = scene.sample("lag_seconds", scene.first)
-    assert lag is not None
-    assert math.isnan(lag)
-
-
-def test_what_was_applied_is_counted(scene: Scene) -> None:
-    scene.log.append(an_id(), *PAID_ORDER)
-    scene.catch_up()
-    assert scene.sample("events_total", scene.first) == 4
-    assert scene.sample("batch_seconds_count", scene.first) == 1
-    assert scene.sample("head_position", scene.first) == 4
