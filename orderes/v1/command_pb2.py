@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from orderes.v1 import errors_pb2 as orderes_dot_v1_dot_errors__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18orderes/v1/command.proto\x12\norderes.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17orderes/v1/errors.proto\"\x84\x01\n\x0e\x43ommandOptions\x12%\n\x08wait_for\x18\x01 \x01(\x0e\x32\x13.orderes.v1.WaitFor\x12+\n\x08max_wait\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1e\n\x04lane\x18\x03 \x01(\x0e\x32\x10.orderes.v1.Lane\"\xa7\x03\n\x07\x43ommand\x12\x12\n\ncommand_id\x18\x01 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x10\n\x08order_id\x18\x04 \x01(\t\x12\'\n\x05stage\x18\x05 \x01(\x0e\x32\x18.orderes.v1.CommandStage\x12\x15\n\rorder_version\x18\x06 \x01(\x03\x12\x10\n\x08position\x18\x07 \x01(\x03\x12\x13\n\x0b\x65vent_count\x18\x08 \x01(\x05\x12\'\n\x05\x65rror\x18\t \x01(\x0b\x32\x18.orderes.v1.CommandError\x12\x1e\n\x04lane\x18\x0b \x01(\x0e\x32\x10.orderes.v1.Lane\x12\x14\n\x0c\x64\x65\x64uplicated\x18\x0c \x01(\x08\x12\x10\n\x08store_id\x18\r \x01(\t\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rcomplete_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x63\x61usation_id\x18\x10 \x01(\t*R\n\x07WaitFor\x12\x18\n\x14WAIT_FOR_UNSPECIFIED\x10\x00\x12\x15\n\x11WAIT_FOR_ACCEPTED\x10\x01\x12\x16\n\x12WAIT_FOR_COMMITTED\x10\x02*\x81\x01\n\x0c\x43ommandStage\x12\x1d\n\x19\x43OMMAND_STAGE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43OMMAND_STAGE_ACCEPTED\x10\x02\x12\x1b\n\x17\x43OMMAND_STAGE_COMMITTED\x10\x03\x12\x19\n\x15\x43OMMAND_STAGE_REFUSED\x10\x04*O\n\x04Lane\x12\x14\n\x10LANE_UNSPECIFIED\x10\x00\x12\x11\n\rLANE_CRITICAL\x10\x01\x12\x0f\n\x0bLANE_NORMAL\x10\x02\x12\r\n\tLANE_BULK\x10\x03\x42G\n\x0e\x63om.orderes.v1P\x01Z3github.com/orderes/orderes/gen/orderes/v1;orderesv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18orderes/v1/command.proto\x12\norderes.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17orderes/v1/errors.proto\"\x9b\x01\n\x0e\x43ommandOptions\x12%\n\x08wait_for\x18\x01 \x01(\x0e\x32\x13.orderes.v1.WaitFor\x12+\n\x08max_wait\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1e\n\x04lane\x18\x03 \x01(\x0e\x32\x10.orderes.v1.Lane\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"\xb9\x03\n\x07\x43ommand\x12\x12\n\ncommand_id\x18\x01 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x10\n\x08order_id\x18\x04 \x01(\t\x12\'\n\x05stage\x18\x05 \x01(\x0e\x32\x18.orderes.v1.CommandStage\x12\x15\n\rorder_version\x18\x06 \x01(\x03\x12\x10\n\x08position\x18\x07 \x01(\x03\x12\x13\n\x0b\x65vent_count\x18\x08 \x01(\x05\x12\'\n\x05\x65rror\x18\t \x01(\x0b\x32\x18.orderes.v1.CommandError\x12\x10\n\x08\x61ttempts\x18\n \x01(\x05\x12\x1e\n\x04lane\x18\x0b \x01(\x0e\x32\x10.orderes.v1.Lane\x12\x14\n\x0c\x64\x65\x64uplicated\x18\x0c \x01(\x08\x12\x10\n\x08store_id\x18\r \x01(\t\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rcomplete_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x63\x61usation_id\x18\x10 \x01(\t*R\n\x07WaitFor\x12\x18\n\x14WAIT_FOR_UNSPECIFIED\x10\x00\x12\x15\n\x11WAIT_FOR_ACCEPTED\x10\x01\x12\x16\n\x12WAIT_FOR_COMMITTED\x10\x02*\xd5\x01\n\x0c\x43ommandStage\x12\x1d\n\x19\x43OMMAND_STAGE_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43OMMAND_STAGE_VALIDATED\x10\x01\x12\x1a\n\x16\x43OMMAND_STAGE_ACCEPTED\x10\x02\x12\x1b\n\x17\x43OMMAND_STAGE_COMMITTED\x10\x03\x12\x19\n\x15\x43OMMAND_STAGE_REFUSED\x10\x04\x12\x18\n\x14\x43OMMAND_STAGE_FAILED\x10\x05\x12\x1b\n\x17\x43OMMAND_STAGE_DISCARDED\x10\x06*O\n\x04Lane\x12\x14\n\x10LANE_UNSPECIFIED\x10\x00\x12\x11\n\rLANE_CRITICAL\x10\x01\x12\x0f\n\x0bLANE_NORMAL\x10\x02\x12\r\n\tLANE_BULK\x10\x03\x42G\n\x0e\x63om.orderes.v1P\x01Z3github.com/orderes/orderes/gen/orderes/v1;orderesv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,14 +35,14 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'orderes.v1.command_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\016com.orderes.v1P\001Z3github.com/orderes/orderes/gen/orderes/v1;orderesv1'
-  _globals['_WAITFOR']._serialized_start=691
-  _globals['_WAITFOR']._serialized_end=773
-  _globals['_COMMANDSTAGE']._serialized_start=776
-  _globals['_COMMANDSTAGE']._serialized_end=905
-  _globals['_LANE']._serialized_start=907
-  _globals['_LANE']._serialized_end=986
+  _globals['_WAITFOR']._serialized_start=732
+  _globals['_WAITFOR']._serialized_end=814
+  _globals['_COMMANDSTAGE']._serialized_start=817
+  _globals['_COMMANDSTAGE']._serialized_end=1030
+  _globals['_LANE']._serialized_start=1032
+  _globals['_LANE']._serialized_end=1111
   _globals['_COMMANDOPTIONS']._serialized_start=131
-  _globals['_COMMANDOPTIONS']._serialized_end=263
-  _globals['_COMMAND']._serialized_start=266
-  _globals['_COMMAND']._serialized_end=689
+  _globals['_COMMANDOPTIONS']._serialized_end=286
+  _globals['_COMMAND']._serialized_start=289
+  _globals['_COMMAND']._serialized_end=730
 # @@protoc_insertion_point(module_scope)

@@ -31,8 +31,8 @@ class _WaitForEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WaitFor.Value
     WAIT_FOR_ACCEPTED: _WaitFor.ValueType  # 1
     """The command is stored and will be executed, whatever crashes ("202 Accepted"). Mostly it is stored by
     the transaction that executes it, so that the answer has its outcome already: COMMITTED, or a
-    refusal as the RPC's error. Be ready for the stage ACCEPTED, where a server executes it later; a
-    refusal is then in Command.error.
+    refusal as the RPC's error. The stage is ACCEPTED where it is executed later: under overflow, during
+    PauseExecution, and after a fault that is retried; a refusal is then in Command.error.
     """
     WAIT_FOR_COMMITTED: _WaitFor.ValueType  # 2
     """The command is executed and its events are stored. A refusal by a business rule is the RPC's
@@ -42,7 +42,8 @@ class _WaitForEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WaitFor.Value
 class WaitFor(_WaitFor, metaclass=_WaitForEnumTypeWrapper):
     """What a command RPC waits for before it answers, at most until its deadline and max_wait. When the
     wait ends before the command was taken for execution and nothing of it is stored, it is withdrawn:
-    RESOURCE_EXHAUSTED, COMMAND_QUEUE_FULL. When it was taken, the call waits for that one commit.
+    RESOURCE_EXHAUSTED, COMMAND_QUEUE_FULL. When it is stored, the answer is its record, ACCEPTED. When it
+    was taken, the call waits for that one commit.
     """
 
 WAIT_FOR_UNSPECIFIED: WaitFor.ValueType  # 0
@@ -50,8 +51,8 @@ WAIT_FOR_UNSPECIFIED: WaitFor.ValueType  # 0
 WAIT_FOR_ACCEPTED: WaitFor.ValueType  # 1
 """The command is stored and will be executed, whatever crashes ("202 Accepted"). Mostly it is stored by
 the transaction that executes it, so that the answer has its outcome already: COMMITTED, or a
-refusal as the RPC's error. Be ready for the stage ACCEPTED, where a server executes it later; a
-refusal is then in Command.error.
+refusal as the RPC's error. The stage is ACCEPTED where it is executed later: under overflow, during
+PauseExecution, and after a fault that is retried; a refusal is then in Command.error.
 """
 WAIT_FOR_COMMITTED: WaitFor.ValueType  # 2
 """The command is executed and its events are stored. A refusal by a business rule is the RPC's
@@ -67,24 +68,40 @@ class _CommandStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CommandS
     DESCRIPTOR: _descriptor.EnumDescriptor
     COMMAND_STAGE_UNSPECIFIED: _CommandStage.ValueType  # 0
     """Never returned."""
+    COMMAND_STAGE_VALIDATED: _CommandStage.ValueType  # 1
+    """Would have been committed (validate_only); nothing is stored."""
     COMMAND_STAGE_ACCEPTED: _CommandStage.ValueType  # 2
     """Stored, waiting to be executed."""
     COMMAND_STAGE_COMMITTED: _CommandStage.ValueType  # 3
     """Executed, its events are stored. Terminal."""
     COMMAND_STAGE_REFUSED: _CommandStage.ValueType  # 4
     """Refused by a business rule; no events. Terminal."""
+    COMMAND_STAGE_FAILED: _CommandStage.ValueType  # 5
+    """Broken by a fault of the server, given up after its retries and kept as a dead letter. Not terminal:
+    an operator retries or discards it.
+    """
+    COMMAND_STAGE_DISCARDED: _CommandStage.ValueType  # 6
+    """Given up for good by an operator. Terminal."""
 
 class CommandStage(_CommandStage, metaclass=_CommandStageEnumTypeWrapper):
     """How far a command has come."""
 
 COMMAND_STAGE_UNSPECIFIED: CommandStage.ValueType  # 0
 """Never returned."""
+COMMAND_STAGE_VALIDATED: CommandStage.ValueType  # 1
+"""Would have been committed (validate_only); nothing is stored."""
 COMMAND_STAGE_ACCEPTED: CommandStage.ValueType  # 2
 """Stored, waiting to be executed."""
 COMMAND_STAGE_COMMITTED: CommandStage.ValueType  # 3
 """Executed, its events are stored. Terminal."""
 COMMAND_STAGE_REFUSED: CommandStage.ValueType  # 4
 """Refused by a business rule; no events. Terminal."""
+COMMAND_STAGE_FAILED: CommandStage.ValueType  # 5
+"""Broken by a fault of the server, given up after its retries and kept as a dead letter. Not terminal:
+an operator retries or discards it.
+"""
+COMMAND_STAGE_DISCARDED: CommandStage.ValueType  # 6
+"""Given up for good by an operator. Terminal."""
 Global___CommandStage: _TypeAlias = CommandStage  # noqa: Y015
 
 class _Lane:
@@ -126,10 +143,16 @@ class CommandOptions(_message.Message):
     WAIT_FOR_FIELD_NUMBER: _builtins.int
     MAX_WAIT_FIELD_NUMBER: _builtins.int
     LANE_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     wait_for: Global___WaitFor.ValueType
     """When to answer."""
     lane: Global___Lane.ValueType
-    """Which lane."""
+    """Which lane. A command of an order that has another one waiting queues behind that one, in its lane."""
+    validate_only: _builtins.bool
+    """Say what would happen, store nothing: the answer is VALIDATED with the number of events, or the
+    refusal, as of what is committed; commands that wait to be executed do not count. The command_id
+    stays free. A command_id that was used answers as it would without this.
+    """
     @_builtins.property
     def max_wait(self) -> _duration_pb2.Duration:
         """Upper bound of the wait: default 10 s, more than 30 s is cut to it; negative is INVALID_ARGUMENT.
@@ -142,10 +165,11 @@ class CommandOptions(_message.Message):
         wait_for: Global___WaitFor.ValueType = ...,
         max_wait: _duration_pb2.Duration | None = ...,
         lane: Global___Lane.ValueType = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["max_wait", b"max_wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lane", b"lane", "max_wait", b"max_wait", "wait_for", b"wait_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lane", b"lane", "max_wait", b"max_wait", "validate_only", b"validate_only", "wait_for", b"wait_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -166,6 +190,7 @@ class Command(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     EVENT_COUNT_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
     LANE_FIELD_NUMBER: _builtins.int
     DEDUPLICATED_FIELD_NUMBER: _builtins.int
     STORE_ID_FIELD_NUMBER: _builtins.int
@@ -189,9 +214,15 @@ class Command(_message.Message):
     min_position to read your own write. 0 until committed.
     """
     event_count: _builtins.int
-    """Number of events stored. 0 is a command that found its work already done."""
+    """Number of events stored, or that would be (VALIDATED). 0 is a command that found its work already
+    done.
+    """
+    attempts: _builtins.int
+    """Executions so far that ended, or broke by a fault of the server. An operator's retry begins at 0
+    again.
+    """
     lane: Global___Lane.ValueType
-    """The lane that it went through."""
+    """The lane that it went through, or waits in."""
     deduplicated: _builtins.bool
     """This answer repeats the outcome of an earlier call with the same command_id. Of two answers the later
     may only have come further; terminal ones differ in this flag alone.
@@ -202,7 +233,7 @@ class Command(_message.Message):
     """What made the client send it, from x-causation-id: an event of another context, say."""
     @_builtins.property
     def error(self) -> _errors_pb2.CommandError:
-        """Why it was refused."""
+        """Why it was refused, failed or was discarded."""
 
     @_builtins.property
     def accept_time(self) -> _timestamp_pb2.Timestamp:
@@ -224,6 +255,7 @@ class Command(_message.Message):
         position: _builtins.int = ...,
         event_count: _builtins.int = ...,
         error: _errors_pb2.CommandError | None = ...,
+        attempts: _builtins.int = ...,
         lane: Global___Lane.ValueType = ...,
         deduplicated: _builtins.bool = ...,
         store_id: _builtins.str = ...,
@@ -233,7 +265,7 @@ class Command(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "complete_time", b"complete_time", "error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "causation_id", b"causation_id", "command_id", b"command_id", "complete_time", b"complete_time", "correlation_id", b"correlation_id", "deduplicated", b"deduplicated", "error", b"error", "event_count", b"event_count", "lane", b"lane", "order_id", b"order_id", "order_version", b"order_version", "position", b"position", "stage", b"stage", "store_id", b"store_id", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "attempts", b"attempts", "causation_id", b"causation_id", "command_id", b"command_id", "complete_time", b"complete_time", "correlation_id", b"correlation_id", "deduplicated", b"deduplicated", "error", b"error", "event_count", b"event_count", "lane", b"lane", "order_id", b"order_id", "order_version", b"order_version", "position", b"position", "stage", b"stage", "store_id", b"store_id", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,12 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from orderes.type.v1 import money_pb2 as orderes_dot_type_dot_v1_dot_money__pb2
 from orderes.v1 import command_pb2 as orderes_dot_v1_dot_command__pb2
+from orderes.v1 import errors_pb2 as orderes_dot_v1_dot_errors__pb2
 from orderes.v1 import order_pb2 as orderes_dot_v1_dot_order__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n orderes/v1/command_service.proto\x12\norderes.v1\x1a\x1borderes/type/v1/money.proto\x1a\x18orderes/v1/command.proto\x1a\x16orderes/v1/order.proto\"\xd5\x01\n\x11PlaceOrderRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12+\n\x07options\x18\x04 \x01(\x0b\x32\x1a.orderes.v1.CommandOptions\x12\x13\n\x0b\x63ustomer_id\x18\n \x01(\t\x12$\n\x05lines\x18\x0b \x03(\x0b\x32\x15.orderes.v1.OrderLineB\x13\n\x11_expected_version\"\\\n\x12PlaceOrderResponse\x12$\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x13.orderes.v1.Command\x12 \n\x05order\x18\x02 \x01(\x0b\x32\x11.orderes.v1.Order\"\xc1\x01\n\x13\x41\x64\x64OrderLineRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12+\n\x07options\x18\x04 \x01(\x0b\x32\x1a.orderes.v1.CommandOptions\x12#\n\x04line\x18\n \x01(\x0b\x32\x15.orderes.v1.OrderLineB\x13\n\x11_expected_version\"^\n\x14\x41\x64\x64OrderLineResponse\x12$\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x13.orderes.v1.Command\x12 \n\x05order\x18\x02 \x01(\x0b\x32\x11.orderes.v1.Order\"\xb3\x01\n\x16RemoveOrderLineRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12+\n\x07options\x18\x04 \x01(\x0b\x32\x1a.orderes.v1.CommandOptions\x12\x12\n\nproduct_id\x18\n \x01(\tB\x13\n\x11_expected_version\"a\n\x17RemoveOrderLineResponse\x12$\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x13.orderes.v1.Command\x12 \n\x05order\x18\x02 \x01(\x0b\x32\x11.orderes.v1.Order\"\xcd\x01\n\x1e\x43hangeOrderLineQuantityRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12+\n\x07options\x18\x04 \x01(\x0b\x32\x1a.orderes.v1.CommandOptions\x12\x12\n\nproduct_id\x18\n \x01(\t\x12\x10\n\x08quantity\x18\x0b \x01(\x05\x42\x13\n\x11_expected_version\"i\n\x1f\x43hangeOrderLineQuantityResponse\x12$\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x13.orderes.v1.Command\x12 \n\x05order\x18\x02 \x01(\x0b\x32\x11.orderes.v1.Order\"\xd9\x01\n\x14RecordPaymentRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12+\n\x07options\x18\x04 \x01(\x0b\x32\x1a.orderes.v1.CommandOptions\x12\x12\n\npayment_id\x18\n \x01(\t\x12&\n\x06\x61mount\x18\x0b \x01(\x0b\x32\x16.orderes.type.v1.MoneyB\x13\n\x11_expected_version\"_\n\x15RecordPaymentResponse\x12$\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x13.orderes.v1.Command\x12 \n\x05order\x18\x02 \x01(\x0b\x32\x11.orderes.v1.Order\"\xc3\x01\n\x10ShipOrderRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12+\n\x07options\x18\x04 \x01(\x0b\x32\x1a.orderes.v1.CommandOptions\x12\x0f\n\x07\x63\x61rrier\x18\n \x01(\t\x12\x17\n\x0ftracking_number\x18\x0b \x01(\tB\x13\n\x11_expected_version\"[\n\x11ShipOrderResponse\x12$\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x13.orderes.v1.Command\x12 \n\x05order\x18\x02 \x01(\x0b\x32\x11.orderes.v1.Order\"\x9c\x01\n\x13\x44\x65liverOrderRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12+\n\x07options\x18\x04 \x01(\x0b\x32\x1a.orderes.v1.CommandOptionsB\x13\n\x11_expected_version\"^\n\x14\x44\x65liverOrderResponse\x12$\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x13.orderes.v1.Command\x12 \n\x05order\x18\x02 \x01(\x0b\x32\x11.orderes.v1.Order\"\xab\x01\n\x12\x43\x61ncelOrderRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12+\n\x07options\x18\x04 \x01(\x0b\x32\x1a.orderes.v1.CommandOptions\x12\x0e\n\x06reason\x18\n \x01(\tB\x13\n\x11_expected_version\"]\n\x13\x43\x61ncelOrderResponse\x12$\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x13.orderes.v1.Command\x12 \n\x05order\x18\x02 \x01(\x0b\x32\x11.orderes.v1.Order\"\xec\x01\n\x14RefundPaymentRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12+\n\x07options\x18\x04 \x01(\x0b\x32\x1a.orderes.v1.CommandOptions\x12\x12\n\npayment_id\x18\n \x01(\t\x12&\n\x06\x61mount\x18\x0b \x01(\x0b\x32\x16.orderes.type.v1.Money\x12\x11\n\trefund_id\x18\x0c \x01(\tB\x13\n\x11_expected_version\"_\n\x15RefundPaymentResponse\x12$\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x13.orderes.v1.Command\x12 \n\x05order\x18\x02 \x01(\x0b\x32\x11.orderes.v1.Order\"\'\n\x11GetCommandRequest\x12\x12\n\ncommand_id\x18\x01 \x01(\t\":\n\x12GetCommandResponse\x12$\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x13.orderes.v1.Command2\xfa\x06\n\x0e\x43ommandService\x12M\n\nPlaceOrder\x12\x1d.orderes.v1.PlaceOrderRequest\x1a\x1e.orderes.v1.PlaceOrderResponse\"\x00\x12S\n\x0c\x41\x64\x64OrderLine\x12\x1f.orderes.v1.AddOrderLineRequest\x1a .orderes.v1.AddOrderLineResponse\"\x00\x12\\\n\x0fRemoveOrderLine\x12\".orderes.v1.RemoveOrderLineRequest\x1a#.orderes.v1.RemoveOrderLineResponse\"\x00\x12t\n\x17\x43hangeOrderLineQuantity\x12*.orderes.v1.ChangeOrderLineQuantityRequest\x1a+.orderes.v1.ChangeOrderLineQuantityResponse\"\x00\x12V\n\rRecordPayment\x12 .orderes.v1.RecordPaymentRequest\x1a!.orderes.v1.RecordPaymentResponse\"\x00\x12J\n\tShipOrder\x12\x1c.orderes.v1.ShipOrderRequest\x1a\x1d.orderes.v1.ShipOrderResponse\"\x00\x12S\n\x0c\x44\x65liverOrder\x12\x1f.orderes.v1.DeliverOrderRequest\x1a .orderes.v1.DeliverOrderResponse\"\x00\x12P\n\x0b\x43\x61ncelOrder\x12\x1e.orderes.v1.CancelOrderRequest\x1a\x1f.orderes.v1.CancelOrderResponse\"\x00\x12V\n\rRefundPayment\x12 .orderes.v1.RefundPaymentRequest\x1a!.orderes.v1.RefundPaymentResponse\"\x00\x12M\n\nGetCommand\x12\x1d.orderes.v1.GetCommandRequest\x1a\x1e.orderes.v1.GetCommandResponse\"\x00\x42G\n\x0e\x63om.orderes.v1P\x01Z3github.com/orderes/orderes/gen/orderes/v1;orderesv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n orderes/v1/command_service.proto\x12\norderes.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1borderes/type/v1/money.proto\x1a\x18orderes/v1/command.proto\x1a\x17orderes/v1/errors.proto\x1a\x16orderes/v1/order.proto\"\xd5\x01\n\x11PlaceOrderRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12+\n\x07options\x18\x04 \x01(\x0b\x32\x1a.orderes.v1.CommandOptions\x12\x13\n\x0b\x63ustomer_id\x18\n \x01(\t\x12$\n\x05lines\x18\x0b \x03(\x0b\x32\x15.orderes.v1.OrderLineB\x13\n\x11_expected_version\"\\\n\x12PlaceOrderResponse\x12$\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x13.orderes.v1.Command\x12 \n\x05order\x18\x02 \x01(\x0b\x32\x11.orderes.v1.Order\"\xc1\x01\n\x13\x41\x64\x64OrderLineRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12+\n\x07options\x18\x04 \x01(\x0b\x32\x1a.orderes.v1.CommandOptions\x12#\n\x04line\x18\n \x01(\x0b\x32\x15.orderes.v1.OrderLineB\x13\n\x11_expected_version\"^\n\x14\x41\x64\x64OrderLineResponse\x12$\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x13.orderes.v1.Command\x12 \n\x05order\x18\x02 \x01(\x0b\x32\x11.orderes.v1.Order\"\xb3\x01\n\x16RemoveOrderLineRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12+\n\x07options\x18\x04 \x01(\x0b\x32\x1a.orderes.v1.CommandOptions\x12\x12\n\nproduct_id\x18\n \x01(\tB\x13\n\x11_expected_version\"a\n\x17RemoveOrderLineResponse\x12$\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x13.orderes.v1.Command\x12 \n\x05order\x18\x02 \x01(\x0b\x32\x11.orderes.v1.Order\"\xcd\x01\n\x1e\x43hangeOrderLineQuantityRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12+\n\x07options\x18\x04 \x01(\x0b\x32\x1a.orderes.v1.CommandOptions\x12\x12\n\nproduct_id\x18\n \x01(\t\x12\x10\n\x08quantity\x18\x0b \x01(\x05\x42\x13\n\x11_expected_version\"i\n\x1f\x43hangeOrderLineQuantityResponse\x12$\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x13.orderes.v1.Command\x12 \n\x05order\x18\x02 \x01(\x0b\x32\x11.orderes.v1.Order\"\xd9\x01\n\x14RecordPaymentRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12+\n\x07options\x18\x04 \x01(\x0b\x32\x1a.orderes.v1.CommandOptions\x12\x12\n\npayment_id\x18\n \x01(\t\x12&\n\x06\x61mount\x18\x0b \x01(\x0b\x32\x16.orderes.type.v1.MoneyB\x13\n\x11_expected_version\"_\n\x15RecordPaymentResponse\x12$\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x13.orderes.v1.Command\x12 \n\x05order\x18\x02 \x01(\x0b\x32\x11.orderes.v1.Order\"\xc3\x01\n\x10ShipOrderRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12+\n\x07options\x18\x04 \x01(\x0b\x32\x1a.orderes.v1.CommandOptions\x12\x0f\n\x07\x63\x61rrier\x18\n \x01(\t\x12\x17\n\x0ftracking_number\x18\x0b \x01(\tB\x13\n\x11_expected_version\"[\n\x11ShipOrderResponse\x12$\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x13.orderes.v1.Command\x12 \n\x05order\x18\x02 \x01(\x0b\x32\x11.orderes.v1.Order\"\x9c\x01\n\x13\x44\x65liverOrderRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12+\n\x07options\x18\x04 \x01(\x0b\x32\x1a.orderes.v1.CommandOptionsB\x13\n\x11_expected_version\"^\n\x14\x44\x65liverOrderResponse\x12$\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x13.orderes.v1.Command\x12 \n\x05order\x18\x02 \x01(\x0b\x32\x11.orderes.v1.Order\"\xda\x01\n\x12\x43\x61ncelOrderRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12+\n\x07options\x18\x04 \x01(\x0b\x32\x1a.orderes.v1.CommandOptions\x12\x0e\n\x06reason\x18\n \x01(\t\x12-\n\x0breason_code\x18\x0b \x01(\x0e\x32\x18.orderes.v1.CancelReasonB\x13\n\x11_expected_version\"]\n\x13\x43\x61ncelOrderResponse\x12$\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x13.orderes.v1.Command\x12 \n\x05order\x18\x02 \x01(\x0b\x32\x11.orderes.v1.Order\"\xec\x01\n\x14RefundPaymentRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12+\n\x07options\x18\x04 \x01(\x0b\x32\x1a.orderes.v1.CommandOptions\x12\x12\n\npayment_id\x18\n \x01(\t\x12&\n\x06\x61mount\x18\x0b \x01(\x0b\x32\x16.orderes.type.v1.Money\x12\x11\n\trefund_id\x18\x0c \x01(\tB\x13\n\x11_expected_version\"_\n\x15RefundPaymentResponse\x12$\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x13.orderes.v1.Command\x12 \n\x05order\x18\x02 \x01(\x0b\x32\x11.orderes.v1.Order\"\xec\x04\n\x0f\x43ommandEnvelope\x12\x34\n\x0bplace_order\x18\x01 \x01(\x0b\x32\x1d.orderes.v1.PlaceOrderRequestH\x00\x12\x39\n\x0e\x61\x64\x64_order_line\x18\x02 \x01(\x0b\x32\x1f.orderes.v1.AddOrderLineRequestH\x00\x12?\n\x11remove_order_line\x18\x03 \x01(\x0b\x32\".orderes.v1.RemoveOrderLineRequestH\x00\x12P\n\x1a\x63hange_order_line_quantity\x18\x04 \x01(\x0b\x32*.orderes.v1.ChangeOrderLineQuantityRequestH\x00\x12:\n\x0erecord_payment\x18\x05 \x01(\x0b\x32 .orderes.v1.RecordPaymentRequestH\x00\x12\x32\n\nship_order\x18\x06 \x01(\x0b\x32\x1c.orderes.v1.ShipOrderRequestH\x00\x12\x38\n\rdeliver_order\x18\x07 \x01(\x0b\x32\x1f.orderes.v1.DeliverOrderRequestH\x00\x12\x36\n\x0c\x63\x61ncel_order\x18\x08 \x01(\x0b\x32\x1e.orderes.v1.CancelOrderRequestH\x00\x12:\n\x0erefund_payment\x18\t \x01(\x0b\x32 .orderes.v1.RefundPaymentRequestH\x00\x12\x16\n\x0e\x63orrelation_id\x18\x14 \x01(\t\x12\x14\n\x0c\x63\x61usation_id\x18\x15 \x01(\tB\t\n\x07\x63ommand\"l\n\rCommandResult\x12&\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x13.orderes.v1.CommandH\x00\x12)\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x18.orderes.v1.CommandErrorH\x00\x42\x08\n\x06result\"s\n\x15SubmitCommandsRequest\x12-\n\x08\x63ommands\x18\x01 \x03(\x0b\x32\x1b.orderes.v1.CommandEnvelope\x12+\n\x07options\x18\x02 \x01(\x0b\x32\x1a.orderes.v1.CommandOptions\"D\n\x16SubmitCommandsResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.orderes.v1.CommandResult\"W\n\x15StreamCommandsRequest\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12,\n\x07\x63ommand\x18\x02 \x01(\x0b\x32\x1b.orderes.v1.CommandEnvelope\"U\n\x16StreamCommandsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12)\n\x06result\x18\x02 \x01(\x0b\x32\x19.orderes.v1.CommandResult\"\'\n\x11GetCommandRequest\x12\x12\n\ncommand_id\x18\x01 \x01(\t\":\n\x12GetCommandResponse\x12$\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x13.orderes.v1.Command\"U\n\x12WaitCommandRequest\x12\x12\n\ncommand_id\x18\x01 \x01(\t\x12+\n\x08max_wait\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\";\n\x13WaitCommandResponse\x12$\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x13.orderes.v1.Command2\x86\t\n\x0e\x43ommandService\x12M\n\nPlaceOrder\x12\x1d.orderes.v1.PlaceOrderRequest\x1a\x1e.orderes.v1.PlaceOrderResponse\"\x00\x12S\n\x0c\x41\x64\x64OrderLine\x12\x1f.orderes.v1.AddOrderLineRequest\x1a .orderes.v1.AddOrderLineResponse\"\x00\x12\\\n\x0fRemoveOrderLine\x12\".orderes.v1.RemoveOrderLineRequest\x1a#.orderes.v1.RemoveOrderLineResponse\"\x00\x12t\n\x17\x43hangeOrderLineQuantity\x12*.orderes.v1.ChangeOrderLineQuantityRequest\x1a+.orderes.v1.ChangeOrderLineQuantityResponse\"\x00\x12V\n\rRecordPayment\x12 .orderes.v1.RecordPaymentRequest\x1a!.orderes.v1.RecordPaymentResponse\"\x00\x12J\n\tShipOrder\x12\x1c.orderes.v1.ShipOrderRequest\x1a\x1d.orderes.v1.ShipOrderResponse\"\x00\x12S\n\x0c\x44\x65liverOrder\x12\x1f.orderes.v1.DeliverOrderRequest\x1a .orderes.v1.DeliverOrderResponse\"\x00\x12P\n\x0b\x43\x61ncelOrder\x12\x1e.orderes.v1.CancelOrderRequest\x1a\x1f.orderes.v1.CancelOrderResponse\"\x00\x12V\n\rRefundPayment\x12 .orderes.v1.RefundPaymentRequest\x1a!.orderes.v1.RefundPaymentResponse\"\x00\x12Y\n\x0eSubmitCommands\x12!.orderes.v1.SubmitCommandsRequest\x1a\".orderes.v1.SubmitCommandsResponse\"\x00\x12]\n\x0eStreamCommands\x12!.orderes.v1.StreamCommandsRequest\x1a\".orderes.v1.StreamCommandsResponse\"\x00(\x01\x30\x01\x12M\n\nGetCommand\x12\x1d.orderes.v1.GetCommandRequest\x1a\x1e.orderes.v1.GetCommandResponse\"\x00\x12P\n\x0bWaitCommand\x12\x1e.orderes.v1.WaitCommandRequest\x1a\x1f.orderes.v1.WaitCommandResponse\"\x00\x42G\n\x0e\x63om.orderes.v1P\x01Z3github.com/orderes/orderes/gen/orderes/v1;orderesv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,46 +37,62 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'orderes.v1.command_service_
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\016com.orderes.v1P\001Z3github.com/orderes/orderes/gen/orderes/v1;orderesv1'
-  _globals['_PLACEORDERREQUEST']._serialized_start=128
-  _globals['_PLACEORDERREQUEST']._serialized_end=341
-  _globals['_PLACEORDERRESPONSE']._serialized_start=343
-  _globals['_PLACEORDERRESPONSE']._serialized_end=435
-  _globals['_ADDORDERLINEREQUEST']._serialized_start=438
-  _globals['_ADDORDERLINEREQUEST']._serialized_end=631
-  _globals['_ADDORDERLINERESPONSE']._serialized_start=633
-  _globals['_ADDORDERLINERESPONSE']._serialized_end=727
-  _globals['_REMOVEORDERLINEREQUEST']._serialized_start=730
-  _globals['_REMOVEORDERLINEREQUEST']._serialized_end=909
-  _globals['_REMOVEORDERLINERESPONSE']._serialized_start=911
-  _globals['_REMOVEORDERLINERESPONSE']._serialized_end=1008
-  _globals['_CHANGEORDERLINEQUANTITYREQUEST']._serialized_start=1011
-  _globals['_CHANGEORDERLINEQUANTITYREQUEST']._serialized_end=1216
-  _globals['_CHANGEORDERLINEQUANTITYRESPONSE']._serialized_start=1218
-  _globals['_CHANGEORDERLINEQUANTITYRESPONSE']._serialized_end=1323
-  _globals['_RECORDPAYMENTREQUEST']._serialized_start=1326
-  _globals['_RECORDPAYMENTREQUEST']._serialized_end=1543
-  _globals['_RECORDPAYMENTRESPONSE']._serialized_start=1545
-  _globals['_RECORDPAYMENTRESPONSE']._serialized_end=1640
-  _globals['_SHIPORDERREQUEST']._serialized_start=1643
-  _globals['_SHIPORDERREQUEST']._serialized_end=1838
-  _globals['_SHIPORDERRESPONSE']._serialized_start=1840
-  _globals['_SHIPORDERRESPONSE']._serialized_end=1931
-  _globals['_DELIVERORDERREQUEST']._serialized_start=1934
-  _globals['_DELIVERORDERREQUEST']._serialized_end=2090
-  _globals['_DELIVERORDERRESPONSE']._serialized_start=2092
-  _globals['_DELIVERORDERRESPONSE']._serialized_end=2186
-  _globals['_CANCELORDERREQUEST']._serialized_start=2189
-  _globals['_CANCELORDERREQUEST']._serialized_end=2360
-  _globals['_CANCELORDERRESPONSE']._serialized_start=2362
-  _globals['_CANCELORDERRESPONSE']._serialized_end=2455
-  _globals['_REFUNDPAYMENTREQUEST']._serialized_start=2458
-  _globals['_REFUNDPAYMENTREQUEST']._serialized_end=2694
-  _globals['_REFUNDPAYMENTRESPONSE']._serialized_start=2696
-  _globals['_REFUNDPAYMENTRESPONSE']._serialized_end=2791
-  _globals['_GETCOMMANDREQUEST']._serialized_start=2793
-  _globals['_GETCOMMANDREQUEST']._serialized_end=2832
-  _globals['_GETCOMMANDRESPONSE']._serialized_start=2834
-  _globals['_GETCOMMANDRESPONSE']._serialized_end=2892
-  _globals['_COMMANDSERVICE']._serialized_start=2895
-  _globals['_COMMANDSERVICE']._serialized_end=3785
+  _globals['_PLACEORDERREQUEST']._serialized_start=185
+  _globals['_PLACEORDERREQUEST']._serialized_end=398
+  _globals['_PLACEORDERRESPONSE']._serialized_start=400
+  _globals['_PLACEORDERRESPONSE']._serialized_end=492
+  _globals['_ADDORDERLINEREQUEST']._serialized_start=495
+  _globals['_ADDORDERLINEREQUEST']._serialized_end=688
+  _globals['_ADDORDERLINERESPONSE']._serialized_start=690
+  _globals['_ADDORDERLINERESPONSE']._serialized_end=784
+  _globals['_REMOVEORDERLINEREQUEST']._serialized_start=787
+  _globals['_REMOVEORDERLINEREQUEST']._serialized_end=966
+  _globals['_REMOVEORDERLINERESPONSE']._serialized_start=968
+  _globals['_REMOVEORDERLINERESPONSE']._serialized_end=1065
+  _globals['_CHANGEORDERLINEQUANTITYREQUEST']._serialized_start=1068
+  _globals['_CHANGEORDERLINEQUANTITYREQUEST']._serialized_end=1273
+  _globals['_CHANGEORDERLINEQUANTITYRESPONSE']._serialized_start=1275
+  _globals['_CHANGEORDERLINEQUANTITYRESPONSE']._serialized_end=1380
+  _globals['_RECORDPAYMENTREQUEST']._serialized_start=1383
+  _globals['_RECORDPAYMENTREQUEST']._serialized_end=1600
+  _globals['_RECORDPAYMENTRESPONSE']._serialized_start=1602
+  _globals['_RECORDPAYMENTRESPONSE']._serialized_end=1697
+  _globals['_SHIPORDERREQUEST']._serialized_start=1700
+  _globals['_SHIPORDERREQUEST']._serialized_end=1895
+  _globals['_SHIPORDERRESPONSE']._serialized_start=1897
+  _globals['_SHIPORDERRESPONSE']._serialized_end=1988
+  _globals['_DELIVERORDERREQUEST']._serialized_start=1991
+  _globals['_DELIVERORDERREQUEST']._serialized_end=2147
+  _globals['_DELIVERORDERRESPONSE']._serialized_start=2149
+  _globals['_DELIVERORDERRESPONSE']._serialized_end=2243
+  _globals['_CANCELORDERREQUEST']._serialized_start=2246
+  _globals['_CANCELORDERREQUEST']._serialized_end=2464
+  _globals['_CANCELORDERRESPONSE']._serialized_start=2466
+  _globals['_CANCELORDERRESPONSE']._serialized_end=2559
+  _globals['_REFUNDPAYMENTREQUEST']._serialized_start=2562
+  _globals['_REFUNDPAYMENTREQUEST']._serialized_end=2798
+  _globals['_REFUNDPAYMENTRESPONSE']._serialized_start=2800
+  _globals['_REFUNDPAYMENTRESPONSE']._serialized_end=2895
+  _globals['_COMMANDENVELOPE']._serialized_start=2898
+  _globals['_COMMANDENVELOPE']._serialized_end=3518
+  _globals['_COMMANDRESULT']._serialized_start=3520
+  _globals['_COMMANDRESULT']._serialized_end=3628
+  _globals['_SUBMITCOMMANDSREQUEST']._serialized_start=3630
+  _globals['_SUBMITCOMMANDSREQUEST']._serialized_end=3745
+  _globals['_SUBMITCOMMANDSRESPONSE']._serialized_start=3747
+  _globals['_SUBMITCOMMANDSRESPONSE']._serialized_end=3815
+  _globals['_STREAMCOMMANDSREQUEST']._serialized_start=3817
+  _globals['_STREAMCOMMANDSREQUEST']._serialized_end=3904
+  _globals['_STREAMCOMMANDSRESPONSE']._serialized_start=3906
+  _globals['_STREAMCOMMANDSRESPONSE']._serialized_end=3991
+  _globals['_GETCOMMANDREQUEST']._serialized_start=3993
+  _globals['_GETCOMMANDREQUEST']._serialized_end=4032
+  _globals['_GETCOMMANDRESPONSE']._serialized_start=4034
+  _globals['_GETCOMMANDRESPONSE']._serialized_end=4092
+  _globals['_WAITCOMMANDREQUEST']._serialized_start=4094
+  _globals['_WAITCOMMANDREQUEST']._serialized_end=4179
+  _globals['_WAITCOMMANDRESPONSE']._serialized_start=4181
+  _globals['_WAITCOMMANDRESPONSE']._serialized_end=4240
+  _globals['_COMMANDSERVICE']._serialized_start=4243
+  _globals['_COMMANDSERVICE']._serialized_end=5401
 # @@protoc_insertion_point(module_scope)

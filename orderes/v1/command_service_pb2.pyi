@@ -5,10 +5,12 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from orderes.type.v1 import money_pb2 as _money_pb2
 from orderes.v1 import command_pb2 as _command_pb2
+from orderes.v1 import errors_pb2 as _errors_pb2
 from orderes.v1 import order_pb2 as _order_pb2
 import builtins as _builtins
 import sys
@@ -556,6 +558,7 @@ class CancelOrderRequest(_message.Message):
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    REASON_CODE_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """Required. The order."""
     command_id: _builtins.str
@@ -564,6 +567,8 @@ class CancelOrderRequest(_message.Message):
     """If set, the order must have exactly this version; otherwise ABORTED. Negative: INVALID_ARGUMENT."""
     reason: _builtins.str
     """Required. Why, 1 to 500 characters."""
+    reason_code: _order_pb2.CancelReason.ValueType
+    """Why, as a code. Unset is OTHER."""
     @_builtins.property
     def options(self) -> _command_pb2.CommandOptions:
         """Delivery."""
@@ -576,10 +581,11 @@ class CancelOrderRequest(_message.Message):
         expected_version: _builtins.int | None = ...,
         options: _command_pb2.CommandOptions | None = ...,
         reason: _builtins.str = ...,
+        reason_code: _order_pb2.CancelReason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "command_id", b"command_id", "expected_version", b"expected_version", "options", b"options", "order_id", b"order_id", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "command_id", b"command_id", "expected_version", b"expected_version", "options", b"options", "order_id", b"order_id", "reason", b"reason", "reason_code", b"reason_code"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
     _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
@@ -702,6 +708,232 @@ class RefundPaymentResponse(_message.Message):
 Global___RefundPaymentResponse: _TypeAlias = RefundPaymentResponse  # noqa: Y015
 
 @_typing.final
+class CommandEnvelope(_message.Message):
+    """One command of a batch or a stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLACE_ORDER_FIELD_NUMBER: _builtins.int
+    ADD_ORDER_LINE_FIELD_NUMBER: _builtins.int
+    REMOVE_ORDER_LINE_FIELD_NUMBER: _builtins.int
+    CHANGE_ORDER_LINE_QUANTITY_FIELD_NUMBER: _builtins.int
+    RECORD_PAYMENT_FIELD_NUMBER: _builtins.int
+    SHIP_ORDER_FIELD_NUMBER: _builtins.int
+    DELIVER_ORDER_FIELD_NUMBER: _builtins.int
+    CANCEL_ORDER_FIELD_NUMBER: _builtins.int
+    REFUND_PAYMENT_FIELD_NUMBER: _builtins.int
+    CORRELATION_ID_FIELD_NUMBER: _builtins.int
+    CAUSATION_ID_FIELD_NUMBER: _builtins.int
+    correlation_id: _builtins.str
+    """Its own x-correlation-id; that of the call if empty."""
+    causation_id: _builtins.str
+    """Its own x-causation-id; that of the call if empty."""
+    @_builtins.property
+    def place_order(self) -> Global___PlaceOrderRequest:
+        """PlaceOrder."""
+
+    @_builtins.property
+    def add_order_line(self) -> Global___AddOrderLineRequest:
+        """AddOrderLine."""
+
+    @_builtins.property
+    def remove_order_line(self) -> Global___RemoveOrderLineRequest:
+        """RemoveOrderLine."""
+
+    @_builtins.property
+    def change_order_line_quantity(self) -> Global___ChangeOrderLineQuantityRequest:
+        """ChangeOrderLineQuantity."""
+
+    @_builtins.property
+    def record_payment(self) -> Global___RecordPaymentRequest:
+        """RecordPayment."""
+
+    @_builtins.property
+    def ship_order(self) -> Global___ShipOrderRequest:
+        """ShipOrder."""
+
+    @_builtins.property
+    def deliver_order(self) -> Global___DeliverOrderRequest:
+        """DeliverOrder."""
+
+    @_builtins.property
+    def cancel_order(self) -> Global___CancelOrderRequest:
+        """CancelOrder."""
+
+    @_builtins.property
+    def refund_payment(self) -> Global___RefundPaymentRequest:
+        """RefundPayment."""
+
+    def __init__(
+        self,
+        *,
+        place_order: Global___PlaceOrderRequest | None = ...,
+        add_order_line: Global___AddOrderLineRequest | None = ...,
+        remove_order_line: Global___RemoveOrderLineRequest | None = ...,
+        change_order_line_quantity: Global___ChangeOrderLineQuantityRequest | None = ...,
+        record_payment: Global___RecordPaymentRequest | None = ...,
+        ship_order: Global___ShipOrderRequest | None = ...,
+        deliver_order: Global___DeliverOrderRequest | None = ...,
+        cancel_order: Global___CancelOrderRequest | None = ...,
+        refund_payment: Global___RefundPaymentRequest | None = ...,
+        correlation_id: _builtins.str = ...,
+        causation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["add_order_line", b"add_order_line", "cancel_order", b"cancel_order", "change_order_line_quantity", b"change_order_line_quantity", "command", b"command", "deliver_order", b"deliver_order", "place_order", b"place_order", "record_payment", b"record_payment", "refund_payment", b"refund_payment", "remove_order_line", b"remove_order_line", "ship_order", b"ship_order"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_order_line", b"add_order_line", "cancel_order", b"cancel_order", "causation_id", b"causation_id", "change_order_line_quantity", b"change_order_line_quantity", "command", b"command", "correlation_id", b"correlation_id", "deliver_order", b"deliver_order", "place_order", b"place_order", "record_payment", b"record_payment", "refund_payment", b"refund_payment", "remove_order_line", b"remove_order_line", "ship_order", b"ship_order"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["place_order", "add_order_line", "remove_order_line", "change_order_line_quantity", "record_payment", "ship_order", "deliver_order", "cancel_order", "refund_payment"]  # noqa: Y015
+    _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
+
+Global___CommandEnvelope: _TypeAlias = CommandEnvelope  # noqa: Y015
+
+@_typing.final
+class CommandResult(_message.Message):
+    """How one command of a batch or a stream went."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMAND_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def command(self) -> _command_pb2.Command:
+        """Its record, whatever its stage."""
+
+    @_builtins.property
+    def error(self) -> _errors_pb2.CommandError:
+        """It has no record: nothing of it was stored."""
+
+    def __init__(
+        self,
+        *,
+        command: _command_pb2.Command | None = ...,
+        error: _errors_pb2.CommandError | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "error", b"error", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "error", b"error", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["command", "error"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___CommandResult: _TypeAlias = CommandResult  # noqa: Y015
+
+@_typing.final
+class SubmitCommandsRequest(_message.Message):
+    """Request of SubmitCommands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMANDS_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def commands(self) -> _containers.RepeatedCompositeFieldContainer[Global___CommandEnvelope]:
+        """Required. 1 to 100 commands."""
+
+    @_builtins.property
+    def options(self) -> _command_pb2.CommandOptions:
+        """Delivery of all of them; their own options are not allowed."""
+
+    def __init__(
+        self,
+        *,
+        commands: _abc.Iterable[Global___CommandEnvelope] | None = ...,
+        options: _command_pb2.CommandOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commands", b"commands", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitCommandsRequest: _TypeAlias = SubmitCommandsRequest  # noqa: Y015
+
+@_typing.final
+class SubmitCommandsResponse(_message.Message):
+    """Response of SubmitCommands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___CommandResult]:
+        """One per command, in the same order."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___CommandResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitCommandsResponse: _TypeAlias = SubmitCommandsResponse  # noqa: Y015
+
+@_typing.final
+class StreamCommandsRequest(_message.Message):
+    """One message of the client in StreamCommands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    COMMAND_FIELD_NUMBER: _builtins.int
+    sequence: _builtins.int
+    """The client's number for the message, echoed in its answer."""
+    @_builtins.property
+    def command(self) -> Global___CommandEnvelope:
+        """Required. The command. Its options say how it is delivered; max_wait counts from when the server has
+        taken it in.
+        """
+
+    def __init__(
+        self,
+        *,
+        sequence: _builtins.int = ...,
+        command: Global___CommandEnvelope | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamCommandsRequest: _TypeAlias = StreamCommandsRequest  # noqa: Y015
+
+@_typing.final
+class StreamCommandsResponse(_message.Message):
+    """One message of the server in StreamCommands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    sequence: _builtins.int
+    """The message that this answers."""
+    @_builtins.property
+    def result(self) -> Global___CommandResult:
+        """How it went."""
+
+    def __init__(
+        self,
+        *,
+        sequence: _builtins.int = ...,
+        result: Global___CommandResult | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["result", b"result", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamCommandsResponse: _TypeAlias = StreamCommandsResponse  # noqa: Y015
+
+@_typing.final
 class GetCommandRequest(_message.Message):
     """Request of GetCommand."""
 
@@ -746,3 +978,57 @@ class GetCommandResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetCommandResponse: _TypeAlias = GetCommandResponse  # noqa: Y015
+
+@_typing.final
+class WaitCommandRequest(_message.Message):
+    """Request of WaitCommand."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMAND_ID_FIELD_NUMBER: _builtins.int
+    MAX_WAIT_FIELD_NUMBER: _builtins.int
+    command_id: _builtins.str
+    """Required. Which command."""
+    @_builtins.property
+    def max_wait(self) -> _duration_pb2.Duration:
+        """Upper bound of the wait for a terminal stage or FAILED: default 10 s, more than 30 s is cut to it;
+        negative is INVALID_ARGUMENT. The deadline counts if it is shorter.
+        """
+
+    def __init__(
+        self,
+        *,
+        command_id: _builtins.str = ...,
+        max_wait: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_wait", b"max_wait"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command_id", b"command_id", "max_wait", b"max_wait"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WaitCommandRequest: _TypeAlias = WaitCommandRequest  # noqa: Y015
+
+@_typing.final
+class WaitCommandResponse(_message.Message):
+    """Response of WaitCommand."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMAND_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def command(self) -> _command_pb2.Command:
+        """Its record: look at its stage."""
+
+    def __init__(
+        self,
+        *,
+        command: _command_pb2.Command | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WaitCommandResponse: _TypeAlias = WaitCommandResponse  # noqa: Y015

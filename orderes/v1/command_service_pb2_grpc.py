@@ -33,7 +33,7 @@ class CommandServiceStub:
     of one command are stored together or not at all. RESOURCE_EXHAUSTED with the reason
     COMMAND_QUEUE_FULL means that nothing was stored. After any other error of transport (UNAVAILABLE,
     DEADLINE_EXCEEDED, CANCELLED, INTERNAL) ask again with the same command_id. Commands of one order
-    are executed in the order in which a server took them in, whatever their lanes.
+    are executed in the order in which a server took them in, whatever their lanes, until one fails.
     Cancelling a call withdraws its command if it was not yet taken for execution and no other call
     waits for it; otherwise it goes on. The caller cannot know which: it repeats the command.
 
@@ -47,6 +47,12 @@ class CommandServiceStub:
 
     Form. Lengths count Unicode characters; text has no control characters. A UUID may come in capital
     letters and is kept in small ones.
+
+    Limits. A message of a client has at most 1 MiB, and the metadata of a call 16 KiB, keys, values and
+    32 for each entry: INVALID_ARGUMENT, naming "request" or "metadata"; in a stream such a message ends
+    it. A connection has at most 4000 calls under way, and a server at most 100 streams of commands,
+    unless they are set otherwise: RESOURCE_EXHAUSTED, TOO_MANY_CALLS. Of a stream at most 256 commands
+    are taken in whose answers are not sent yet.
     """
 
     def __init__(self, channel):
@@ -100,10 +106,25 @@ class CommandServiceStub:
                 request_serializer=orderes_dot_v1_dot_command__service__pb2.RefundPaymentRequest.SerializeToString,
                 response_deserializer=orderes_dot_v1_dot_command__service__pb2.RefundPaymentResponse.FromString,
                 _registered_method=True)
+        self.SubmitCommands = channel.unary_unary(
+                '/orderes.v1.CommandService/SubmitCommands',
+                request_serializer=orderes_dot_v1_dot_command__service__pb2.SubmitCommandsRequest.SerializeToString,
+                response_deserializer=orderes_dot_v1_dot_command__service__pb2.SubmitCommandsResponse.FromString,
+                _registered_method=True)
+        self.StreamCommands = channel.stream_stream(
+                '/orderes.v1.CommandService/StreamCommands',
+                request_serializer=orderes_dot_v1_dot_command__service__pb2.StreamCommandsRequest.SerializeToString,
+                response_deserializer=orderes_dot_v1_dot_command__service__pb2.StreamCommandsResponse.FromString,
+                _registered_method=True)
         self.GetCommand = channel.unary_unary(
                 '/orderes.v1.CommandService/GetCommand',
                 request_serializer=orderes_dot_v1_dot_command__service__pb2.GetCommandRequest.SerializeToString,
                 response_deserializer=orderes_dot_v1_dot_command__service__pb2.GetCommandResponse.FromString,
+                _registered_method=True)
+        self.WaitCommand = channel.unary_unary(
+                '/orderes.v1.CommandService/WaitCommand',
+                request_serializer=orderes_dot_v1_dot_command__service__pb2.WaitCommandRequest.SerializeToString,
+                response_deserializer=orderes_dot_v1_dot_command__service__pb2.WaitCommandResponse.FromString,
                 _registered_method=True)
 
 
@@ -115,7 +136,7 @@ class CommandServiceServicer:
     of one command are stored together or not at all. RESOURCE_EXHAUSTED with the reason
     COMMAND_QUEUE_FULL means that nothing was stored. After any other error of transport (UNAVAILABLE,
     DEADLINE_EXCEEDED, CANCELLED, INTERNAL) ask again with the same command_id. Commands of one order
-    are executed in the order in which a server took them in, whatever their lanes.
+    are executed in the order in which a server took them in, whatever their lanes, until one fails.
     Cancelling a call withdraws its command if it was not yet taken for execution and no other call
     waits for it; otherwise it goes on. The caller cannot know which: it repeats the command.
 
@@ -129,6 +150,12 @@ class CommandServiceServicer:
 
     Form. Lengths count Unicode characters; text has no control characters. A UUID may come in capital
     letters and is kept in small ones.
+
+    Limits. A message of a client has at most 1 MiB, and the metadata of a call 16 KiB, keys, values and
+    32 for each entry: INVALID_ARGUMENT, naming "request" or "metadata"; in a stream such a message ends
+    it. A connection has at most 4000 calls under way, and a server at most 100 streams of commands,
+    unless they are set otherwise: RESOURCE_EXHAUSTED, TOO_MANY_CALLS. Of a stream at most 256 commands
+    are taken in whose answers are not sent yet.
     """
 
     def PlaceOrder(self, request, context):
@@ -203,8 +230,36 @@ class CommandServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SubmitCommands(self, request, context):
+        """Submits up to 100 commands at once. They are admitted all or none; each then succeeds or fails
+        by itself. A fault of form in one fails the call, naming "commands[3].lines[0].quantity" (the path
+        leaves out which command it is; an empty envelope is "commands[3]"). A batch with more commands
+        for a lane than the lane holds is INVALID_ARGUMENT. Commands of one command_id and the same content
+        are one command, answered as often as it is there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamCommands(self, request_iterator, context):
+        """Submits commands without a bound. The server reads only as fast as it executes, so that HTTP/2
+        flow control holds the client back; answers come in any order, by sequence. Streams together hold
+        at most half of a lane. A fault of form in a command is the answer to that command. On shutdown the
+        server answers what it has taken and ends with SHUTTING_DOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCommand(self, request, context):
         """Returns a command's record.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WaitCommand(self, request, context):
+        """Waits until a command is terminal or FAILED or the wait is over, then returns its record.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -258,10 +313,25 @@ def add_CommandServiceServicer_to_server(servicer, server):
                     request_deserializer=orderes_dot_v1_dot_command__service__pb2.RefundPaymentRequest.FromString,
                     response_serializer=orderes_dot_v1_dot_command__service__pb2.RefundPaymentResponse.SerializeToString,
             ),
+            'SubmitCommands': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitCommands,
+                    request_deserializer=orderes_dot_v1_dot_command__service__pb2.SubmitCommandsRequest.FromString,
+                    response_serializer=orderes_dot_v1_dot_command__service__pb2.SubmitCommandsResponse.SerializeToString,
+            ),
+            'StreamCommands': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamCommands,
+                    request_deserializer=orderes_dot_v1_dot_command__service__pb2.StreamCommandsRequest.FromString,
+                    response_serializer=orderes_dot_v1_dot_command__service__pb2.StreamCommandsResponse.SerializeToString,
+            ),
             'GetCommand': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCommand,
                     request_deserializer=orderes_dot_v1_dot_command__service__pb2.GetCommandRequest.FromString,
                     response_serializer=orderes_dot_v1_dot_command__service__pb2.GetCommandResponse.SerializeToString,
+            ),
+            'WaitCommand': grpc.unary_unary_rpc_method_handler(
+                    servicer.WaitCommand,
+                    request_deserializer=orderes_dot_v1_dot_command__service__pb2.WaitCommandRequest.FromString,
+                    response_serializer=orderes_dot_v1_dot_command__service__pb2.WaitCommandResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -279,7 +349,7 @@ class CommandService:
     of one command are stored together or not at all. RESOURCE_EXHAUSTED with the reason
     COMMAND_QUEUE_FULL means that nothing was stored. After any other error of transport (UNAVAILABLE,
     DEADLINE_EXCEEDED, CANCELLED, INTERNAL) ask again with the same command_id. Commands of one order
-    are executed in the order in which a server took them in, whatever their lanes.
+    are executed in the order in which a server took them in, whatever their lanes, until one fails.
     Cancelling a call withdraws its command if it was not yet taken for execution and no other call
     waits for it; otherwise it goes on. The caller cannot know which: it repeats the command.
 
@@ -293,6 +363,12 @@ class CommandService:
 
     Form. Lengths count Unicode characters; text has no control characters. A UUID may come in capital
     letters and is kept in small ones.
+
+    Limits. A message of a client has at most 1 MiB, and the metadata of a call 16 KiB, keys, values and
+    32 for each entry: INVALID_ARGUMENT, naming "request" or "metadata"; in a stream such a message ends
+    it. A connection has at most 4000 calls under way, and a server at most 100 streams of commands,
+    unless they are set otherwise: RESOURCE_EXHAUSTED, TOO_MANY_CALLS. Of a stream at most 256 commands
+    are taken in whose answers are not sent yet.
     """
 
     @staticmethod
@@ -539,6 +615,60 @@ class CommandService:
             _registered_method=True)
 
     @staticmethod
+    def SubmitCommands(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orderes.v1.CommandService/SubmitCommands',
+            orderes_dot_v1_dot_command__service__pb2.SubmitCommandsRequest.SerializeToString,
+            orderes_dot_v1_dot_command__service__pb2.SubmitCommandsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamCommands(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/orderes.v1.CommandService/StreamCommands',
+            orderes_dot_v1_dot_command__service__pb2.StreamCommandsRequest.SerializeToString,
+            orderes_dot_v1_dot_command__service__pb2.StreamCommandsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetCommand(request,
             target,
             options=(),
@@ -555,6 +685,33 @@ class CommandService:
             '/orderes.v1.CommandService/GetCommand',
             orderes_dot_v1_dot_command__service__pb2.GetCommandRequest.SerializeToString,
             orderes_dot_v1_dot_command__service__pb2.GetCommandResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WaitCommand(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orderes.v1.CommandService/WaitCommand',
+            orderes_dot_v1_dot_command__service__pb2.WaitCommandRequest.SerializeToString,
+            orderes_dot_v1_dot_command__service__pb2.WaitCommandResponse.FromString,
             options,
             channel_credentials,
             insecure,

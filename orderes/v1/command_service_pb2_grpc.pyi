@@ -34,7 +34,7 @@ class CommandServiceStub:
     of one command are stored together or not at all. RESOURCE_EXHAUSTED with the reason
     COMMAND_QUEUE_FULL means that nothing was stored. After any other error of transport (UNAVAILABLE,
     DEADLINE_EXCEEDED, CANCELLED, INTERNAL) ask again with the same command_id. Commands of one order
-    are executed in the order in which a server took them in, whatever their lanes.
+    are executed in the order in which a server took them in, whatever their lanes, until one fails.
     Cancelling a call withdraws its command if it was not yet taken for execution and no other call
     waits for it; otherwise it goes on. The caller cannot know which: it repeats the command.
 
@@ -48,6 +48,12 @@ class CommandServiceStub:
 
     Form. Lengths count Unicode characters; text has no control characters. A UUID may come in capital
     letters and is kept in small ones.
+
+    Limits. A message of a client has at most 1 MiB, and the metadata of a call 16 KiB, keys, values and
+    32 for each entry: INVALID_ARGUMENT, naming "request" or "metadata"; in a stream such a message ends
+    it. A connection has at most 4000 calls under way, and a server at most 100 streams of commands,
+    unless they are set otherwise: RESOURCE_EXHAUSTED, TOO_MANY_CALLS. Of a stream at most 256 commands
+    are taken in whose answers are not sent yet.
     """
 
     @_typing.overload
@@ -88,8 +94,23 @@ class CommandServiceStub:
     Done before: the refund was made of that payment with that amount. Rules: REFUND_ID_REUSED,
     PAYMENT_NOT_FOUND, CURRENCY_MISMATCH, TOO_MANY_REFUNDS (1000), REFUND_EXCEEDS_PAYMENT.
     """
+    SubmitCommands: _grpc.UnaryUnaryMultiCallable[_command_service_pb2.SubmitCommandsRequest, _command_service_pb2.SubmitCommandsResponse]
+    """Submits up to 100 commands at once. They are admitted all or none; each then succeeds or fails
+    by itself. A fault of form in one fails the call, naming "commands[3].lines[0].quantity" (the path
+    leaves out which command it is; an empty envelope is "commands[3]"). A batch with more commands
+    for a lane than the lane holds is INVALID_ARGUMENT. Commands of one command_id and the same content
+    are one command, answered as often as it is there.
+    """
+    StreamCommands: _grpc.StreamStreamMultiCallable[_command_service_pb2.StreamCommandsRequest, _command_service_pb2.StreamCommandsResponse]
+    """Submits commands without a bound. The server reads only as fast as it executes, so that HTTP/2
+    flow control holds the client back; answers come in any order, by sequence. Streams together hold
+    at most half of a lane. A fault of form in a command is the answer to that command. On shutdown the
+    server answers what it has taken and ends with SHUTTING_DOWN.
+    """
     GetCommand: _grpc.UnaryUnaryMultiCallable[_command_service_pb2.GetCommandRequest, _command_service_pb2.GetCommandResponse]
     """Returns a command's record."""
+    WaitCommand: _grpc.UnaryUnaryMultiCallable[_command_service_pb2.WaitCommandRequest, _command_service_pb2.WaitCommandResponse]
+    """Waits until a command is terminal or FAILED or the wait is over, then returns its record."""
 
 @_typing.type_check_only
 class CommandServiceAsyncStub(CommandServiceStub):
@@ -100,7 +121,7 @@ class CommandServiceAsyncStub(CommandServiceStub):
     of one command are stored together or not at all. RESOURCE_EXHAUSTED with the reason
     COMMAND_QUEUE_FULL means that nothing was stored. After any other error of transport (UNAVAILABLE,
     DEADLINE_EXCEEDED, CANCELLED, INTERNAL) ask again with the same command_id. Commands of one order
-    are executed in the order in which a server took them in, whatever their lanes.
+    are executed in the order in which a server took them in, whatever their lanes, until one fails.
     Cancelling a call withdraws its command if it was not yet taken for execution and no other call
     waits for it; otherwise it goes on. The caller cannot know which: it repeats the command.
 
@@ -114,6 +135,12 @@ class CommandServiceAsyncStub(CommandServiceStub):
 
     Form. Lengths count Unicode characters; text has no control characters. A UUID may come in capital
     letters and is kept in small ones.
+
+    Limits. A message of a client has at most 1 MiB, and the metadata of a call 16 KiB, keys, values and
+    32 for each entry: INVALID_ARGUMENT, naming "request" or "metadata"; in a stream such a message ends
+    it. A connection has at most 4000 calls under way, and a server at most 100 streams of commands,
+    unless they are set otherwise: RESOURCE_EXHAUSTED, TOO_MANY_CALLS. Of a stream at most 256 commands
+    are taken in whose answers are not sent yet.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -151,8 +178,23 @@ class CommandServiceAsyncStub(CommandServiceStub):
     Done before: the refund was made of that payment with that amount. Rules: REFUND_ID_REUSED,
     PAYMENT_NOT_FOUND, CURRENCY_MISMATCH, TOO_MANY_REFUNDS (1000), REFUND_EXCEEDS_PAYMENT.
     """
+    SubmitCommands: _aio.UnaryUnaryMultiCallable[_command_service_pb2.SubmitCommandsRequest, _command_service_pb2.SubmitCommandsResponse]  # type: ignore[assignment]
+    """Submits up to 100 commands at once. They are admitted all or none; each then succeeds or fails
+    by itself. A fault of form in one fails the call, naming "commands[3].lines[0].quantity" (the path
+    leaves out which command it is; an empty envelope is "commands[3]"). A batch with more commands
+    for a lane than the lane holds is INVALID_ARGUMENT. Commands of one command_id and the same content
+    are one command, answered as often as it is there.
+    """
+    StreamCommands: _aio.StreamStreamMultiCallable[_command_service_pb2.StreamCommandsRequest, _command_service_pb2.StreamCommandsResponse]  # type: ignore[assignment]
+    """Submits commands without a bound. The server reads only as fast as it executes, so that HTTP/2
+    flow control holds the client back; answers come in any order, by sequence. Streams together hold
+    at most half of a lane. A fault of form in a command is the answer to that command. On shutdown the
+    server answers what it has taken and ends with SHUTTING_DOWN.
+    """
     GetCommand: _aio.UnaryUnaryMultiCallable[_command_service_pb2.GetCommandRequest, _command_service_pb2.GetCommandResponse]  # type: ignore[assignment]
     """Returns a command's record."""
+    WaitCommand: _aio.UnaryUnaryMultiCallable[_command_service_pb2.WaitCommandRequest, _command_service_pb2.WaitCommandResponse]  # type: ignore[assignment]
+    """Waits until a command is terminal or FAILED or the wait is over, then returns its record."""
 
 class CommandServiceServicer(metaclass=_abc_1.ABCMeta):
     """Changes orders.
@@ -162,7 +204,7 @@ class CommandServiceServicer(metaclass=_abc_1.ABCMeta):
     of one command are stored together or not at all. RESOURCE_EXHAUSTED with the reason
     COMMAND_QUEUE_FULL means that nothing was stored. After any other error of transport (UNAVAILABLE,
     DEADLINE_EXCEEDED, CANCELLED, INTERNAL) ask again with the same command_id. Commands of one order
-    are executed in the order in which a server took them in, whatever their lanes.
+    are executed in the order in which a server took them in, whatever their lanes, until one fails.
     Cancelling a call withdraws its command if it was not yet taken for execution and no other call
     waits for it; otherwise it goes on. The caller cannot know which: it repeats the command.
 
@@ -176,6 +218,12 @@ class CommandServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Form. Lengths count Unicode characters; text has no control characters. A UUID may come in capital
     letters and is kept in small ones.
+
+    Limits. A message of a client has at most 1 MiB, and the metadata of a call 16 KiB, keys, values and
+    32 for each entry: INVALID_ARGUMENT, naming "request" or "metadata"; in a stream such a message ends
+    it. A connection has at most 4000 calls under way, and a server at most 100 streams of commands,
+    unless they are set otherwise: RESOURCE_EXHAUSTED, TOO_MANY_CALLS. Of a stream at most 256 commands
+    are taken in whose answers are not sent yet.
     """
 
     @_abc_1.abstractmethod
@@ -267,11 +315,44 @@ class CommandServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def SubmitCommands(
+        self,
+        request: _command_service_pb2.SubmitCommandsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_command_service_pb2.SubmitCommandsResponse, _abc.Awaitable[_command_service_pb2.SubmitCommandsResponse]]:
+        """Submits up to 100 commands at once. They are admitted all or none; each then succeeds or fails
+        by itself. A fault of form in one fails the call, naming "commands[3].lines[0].quantity" (the path
+        leaves out which command it is; an empty envelope is "commands[3]"). A batch with more commands
+        for a lane than the lane holds is INVALID_ARGUMENT. Commands of one command_id and the same content
+        are one command, answered as often as it is there.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamCommands(
+        self,
+        request_iterator: _MaybeAsyncIterator[_command_service_pb2.StreamCommandsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_command_service_pb2.StreamCommandsResponse], _abc.AsyncIterator[_command_service_pb2.StreamCommandsResponse]]:
+        """Submits commands without a bound. The server reads only as fast as it executes, so that HTTP/2
+        flow control holds the client back; answers come in any order, by sequence. Streams together hold
+        at most half of a lane. A fault of form in a command is the answer to that command. On shutdown the
+        server answers what it has taken and ends with SHUTTING_DOWN.
+        """
+
+    @_abc_1.abstractmethod
     def GetCommand(
         self,
         request: _command_service_pb2.GetCommandRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_command_service_pb2.GetCommandResponse, _abc.Awaitable[_command_service_pb2.GetCommandResponse]]:
         """Returns a command's record."""
+
+    @_abc_1.abstractmethod
+    def WaitCommand(
+        self,
+        request: _command_service_pb2.WaitCommandRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_command_service_pb2.WaitCommandResponse, _abc.Awaitable[_command_service_pb2.WaitCommandResponse]]:
+        """Waits until a command is terminal or FAILED or the wait is over, then returns its record."""
 
 def add_CommandServiceServicer_to_server(servicer: CommandServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

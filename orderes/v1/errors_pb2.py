@@ -22,9 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17orderes/v1/errors.proto\x12\norderes.v1\"\xcf\x01\n\x0c\x43ommandError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\'\n\x06reason\x18\x02 \x01(\x0e\x32\x17.orderes.v1.ErrorReason\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0c\n\x04rule\x18\x04 \x01(\t\x12\x38\n\x08metadata\x18\x05 \x03(\x0b\x32&.orderes.v1.CommandError.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xea\x03\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x45RROR_REASON_INVALID_FIELDS\x10\x01\x12\"\n\x1e\x45RROR_REASON_COMMAND_ID_REUSED\x10\x02\x12#\n\x1f\x45RROR_REASON_COMMAND_QUEUE_FULL\x10\x03\x12 \n\x1c\x45RROR_REASON_ORDER_NOT_FOUND\x10\x04\x12%\n!ERROR_REASON_ORDER_ALREADY_EXISTS\x10\x05\x12\"\n\x1e\x45RROR_REASON_COMMAND_NOT_FOUND\x10\x06\x12!\n\x1d\x45RROR_REASON_VERSION_MISMATCH\x10\x07\x12\x1e\n\x1a\x45RROR_REASON_RULE_VIOLATED\x10\x08\x12#\n\x1f\x45RROR_REASON_PROJECTION_LAGGING\x10\t\x12\x1f\n\x1b\x45RROR_REASON_STORE_MISMATCH\x10\n\x12\x1e\n\x1a\x45RROR_REASON_SHUTTING_DOWN\x10\x0b\x12\"\n\x1e\x45RROR_REASON_STORE_UNAVAILABLE\x10\x0c\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x0e\x42G\n\x0e\x63om.orderes.v1P\x01Z3github.com/orderes/orderes/gen/orderes/v1;orderesv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17orderes/v1/errors.proto\x12\norderes.v1\x1a\x1egoogle/protobuf/duration.proto\"\xff\x01\n\x0c\x43ommandError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\'\n\x06reason\x18\x02 \x01(\x0e\x32\x17.orderes.v1.ErrorReason\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0c\n\x04rule\x18\x04 \x01(\t\x12\x38\n\x08metadata\x18\x05 \x03(\x0b\x32&.orderes.v1.CommandError.MetadataEntry\x12.\n\x0bretry_delay\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xd0\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x45RROR_REASON_INVALID_FIELDS\x10\x01\x12\"\n\x1e\x45RROR_REASON_COMMAND_ID_REUSED\x10\x02\x12#\n\x1f\x45RROR_REASON_COMMAND_QUEUE_FULL\x10\x03\x12 \n\x1c\x45RROR_REASON_ORDER_NOT_FOUND\x10\x04\x12%\n!ERROR_REASON_ORDER_ALREADY_EXISTS\x10\x05\x12\"\n\x1e\x45RROR_REASON_COMMAND_NOT_FOUND\x10\x06\x12!\n\x1d\x45RROR_REASON_VERSION_MISMATCH\x10\x07\x12\x1e\n\x1a\x45RROR_REASON_RULE_VIOLATED\x10\x08\x12#\n\x1f\x45RROR_REASON_PROJECTION_LAGGING\x10\t\x12\x1f\n\x1b\x45RROR_REASON_STORE_MISMATCH\x10\n\x12\x1e\n\x1a\x45RROR_REASON_SHUTTING_DOWN\x10\x0b\x12\"\n\x1e\x45RROR_REASON_STORE_UNAVAILABLE\x10\x0c\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x0e\x12\x1f\n\x1b\x45RROR_REASON_COMMAND_FAILED\x10\x11\x12\"\n\x1e\x45RROR_REASON_COMMAND_DISCARDED\x10\x12\x12\x1f\n\x1b\x45RROR_REASON_TOO_MANY_CALLS\x10\x13\x42G\n\x0e\x63om.orderes.v1P\x01Z3github.com/orderes/orderes/gen/orderes/v1;orderesv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,10 +35,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\016com.orderes.v1P\001Z3github.com/orderes/orderes/gen/orderes/v1;orderesv1'
   _globals['_COMMANDERROR_METADATAENTRY']._loaded_options = None
   _globals['_COMMANDERROR_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_ERRORREASON']._serialized_start=250
-  _globals['_ERRORREASON']._serialized_end=740
-  _globals['_COMMANDERROR']._serialized_start=40
-  _globals['_COMMANDERROR']._serialized_end=247
-  _globals['_COMMANDERROR_METADATAENTRY']._serialized_start=200
-  _globals['_COMMANDERROR_METADATAENTRY']._serialized_end=247
+  _globals['_ERRORREASON']._serialized_start=330
+  _globals['_ERRORREASON']._serialized_end=922
+  _globals['_COMMANDERROR']._serialized_start=72
+  _globals['_COMMANDERROR']._serialized_end=327
+  _globals['_COMMANDERROR_METADATAENTRY']._serialized_start=280
+  _globals['_COMMANDERROR_METADATAENTRY']._serialized_end=327
 # @@protoc_insertion_point(module_scope)

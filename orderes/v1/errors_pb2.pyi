@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -29,7 +30,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Never sent."""
     ERROR_REASON_INVALID_FIELDS: _ErrorReason.ValueType  # 1
     """INVALID_ARGUMENT, with BadRequest naming every wrong field; of more than 20 the first 20, and
-    violations_total in ErrorInfo.metadata. Correct the request.
+    violations_total in ErrorInfo.metadata. A message of more than 1 MiB, or one that is malformed, is
+    the field "request"; metadata of more than 16 KiB is the field "metadata". Correct the request.
     """
     ERROR_REASON_COMMAND_ID_REUSED: _ErrorReason.ValueType  # 2
     """ALREADY_EXISTS. The command_id was used for a command of other content. Use a new one."""
@@ -67,12 +69,23 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 14
     """INTERNAL, with the correlation id and no more. A fault of the server."""
+    ERROR_REASON_COMMAND_FAILED: _ErrorReason.ValueType  # 17
+    """INTERNAL. The command failed by a fault of the server and is kept for an operator, who retries or
+    discards it; until then every repetition gets this. Stored.
+    """
+    ERROR_REASON_COMMAND_DISCARDED: _ErrorReason.ValueType  # 18
+    """FAILED_PRECONDITION. The command failed by a fault of the server, and an operator gave it up. Stored."""
+    ERROR_REASON_TOO_MANY_CALLS: _ErrorReason.ValueType  # 19
+    """RESOURCE_EXHAUSTED, with RetryInfo and the trailer grpc-retry-pushback-ms, and limit. The connection
+    has too many calls under way (4000 unless set otherwise), or the server too many streams of commands
+    (100 unless set otherwise); nothing is stored by this call.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the value of google.rpc.ErrorInfo.reason, without the prefix, in the domain
     "orderes". Every error of the service carries one, with the command_id where there is one; what the
-    gRPC library answers by itself (UNIMPLEMENTED for an unknown method, a message beyond 1 MiB, metadata
-    beyond 16 KiB) does not.
+    gRPC library answers by itself (UNIMPLEMENTED for an unknown method; messages and metadata far beyond
+    the limits of the contract) does not.
     Each value names its status code and details, and whether the outcome is stored with the command_id,
     so that repeating the command gives the same answer: to try again, choose a new command_id.
     """
@@ -81,7 +94,8 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent."""
 ERROR_REASON_INVALID_FIELDS: ErrorReason.ValueType  # 1
 """INVALID_ARGUMENT, with BadRequest naming every wrong field; of more than 20 the first 20, and
-violations_total in ErrorInfo.metadata. Correct the request.
+violations_total in ErrorInfo.metadata. A message of more than 1 MiB, or one that is malformed, is
+the field "request"; metadata of more than 16 KiB is the field "metadata". Correct the request.
 """
 ERROR_REASON_COMMAND_ID_REUSED: ErrorReason.ValueType  # 2
 """ALREADY_EXISTS. The command_id was used for a command of other content. Use a new one."""
@@ -119,6 +133,17 @@ known. Retry with the same command_id.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 14
 """INTERNAL, with the correlation id and no more. A fault of the server."""
+ERROR_REASON_COMMAND_FAILED: ErrorReason.ValueType  # 17
+"""INTERNAL. The command failed by a fault of the server and is kept for an operator, who retries or
+discards it; until then every repetition gets this. Stored.
+"""
+ERROR_REASON_COMMAND_DISCARDED: ErrorReason.ValueType  # 18
+"""FAILED_PRECONDITION. The command failed by a fault of the server, and an operator gave it up. Stored."""
+ERROR_REASON_TOO_MANY_CALLS: ErrorReason.ValueType  # 19
+"""RESOURCE_EXHAUSTED, with RetryInfo and the trailer grpc-retry-pushback-ms, and limit. The connection
+has too many calls under way (4000 unless set otherwise), or the server too many streams of commands
+(100 unless set otherwise); nothing is stored by this call.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
@@ -152,6 +177,7 @@ class CommandError(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
+    RETRY_DELAY_FIELD_NUMBER: _builtins.int
     code: _builtins.int
     """google.rpc.Code."""
     reason: Global___ErrorReason.ValueType
@@ -164,8 +190,14 @@ class CommandError(_message.Message):
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Facts by name, amounts in minor units. VERSION_MISMATCH: expected_version, actual_version. All
         others: order_id. INVALID_ORDER_STATE: state, allowed_states (by comma). Other rules: what they
-        compare, as in amount and due of OVERPAYMENT, or limit.
+        compare, as in amount and due of OVERPAYMENT, or limit. COMMAND_FAILED: attempts; for operators
+        also cause. An error of a batch or a stream that is not stored: also command_id. INVALID_FIELDS:
+        what is wrong, by field; of more than 20 the first 20, and violations_total.
         """
+
+    @_builtins.property
+    def retry_delay(self) -> _duration_pb2.Duration:
+        """When to try again, for COMMAND_QUEUE_FULL, SHUTTING_DOWN and STORE_UNAVAILABLE."""
 
     def __init__(
         self,
@@ -175,10 +207,11 @@ class CommandError(_message.Message):
         message: _builtins.str = ...,
         rule: _builtins.str = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        retry_delay: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["retry_delay", b"retry_delay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message", "metadata", b"metadata", "reason", b"reason", "rule", b"rule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message", "metadata", b"metadata", "reason", b"reason", "retry_delay", b"retry_delay", "rule", b"rule"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from orderes.type.v1 import money_pb2 as orderes_dot_type_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16orderes/v1/order.proto\x12\norderes.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1borderes/type/v1/money.proto\"\xb2\x04\n\x05Order\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12%\n\x05state\x18\x03 \x01(\x0e\x32\x16.orderes.v1.OrderState\x12/\n\rpayment_state\x18\x04 \x01(\x0e\x32\x18.orderes.v1.PaymentState\x12\x15\n\rcurrency_code\x18\x05 \x01(\t\x12$\n\x05lines\x18\x06 \x03(\x0b\x32\x15.orderes.v1.OrderLine\x12%\n\x05total\x18\x07 \x01(\x0b\x32\x16.orderes.type.v1.Money\x12+\n\x0b\x61mount_paid\x18\x08 \x01(\x0b\x32\x16.orderes.type.v1.Money\x12/\n\x0f\x61mount_refunded\x18\t \x01(\x0b\x32\x16.orderes.type.v1.Money\x12%\n\x08payments\x18\n \x03(\x0b\x32\x13.orderes.v1.Payment\x12&\n\x08shipment\x18\x0b \x01(\x0b\x32\x14.orderes.v1.Shipment\x12\x15\n\rcancel_reason\x18\x0c \x01(\t\x12\x0f\n\x07version\x18\r \x01(\x03\x12\x10\n\x08position\x18\x0e \x01(\x03\x12.\n\nplace_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"]\n\tOrderLine\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\x05\x12*\n\nunit_price\x18\x03 \x01(\x0b\x32\x16.orderes.type.v1.Money\"\xa0\x01\n\x07Payment\x12\x12\n\npayment_id\x18\x01 \x01(\t\x12&\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x16.orderes.type.v1.Money\x12(\n\x08refunded\x18\x03 \x01(\x0b\x32\x16.orderes.type.v1.Money\x12/\n\x0brecord_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x95\x01\n\x08Shipment\x12\x0f\n\x07\x63\x61rrier\x18\x01 \x01(\t\x12\x17\n\x0ftracking_number\x18\x02 \x01(\t\x12-\n\tship_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x64\x65liver_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xa6\x01\n\nOrderState\x12\x1b\n\x17ORDER_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12ORDER_STATE_PLACED\x10\x01\x12\x14\n\x10ORDER_STATE_PAID\x10\x02\x12\x17\n\x13ORDER_STATE_SHIPPED\x10\x03\x12\x19\n\x15ORDER_STATE_DELIVERED\x10\x04\x12\x19\n\x15ORDER_STATE_CANCELLED\x10\x05*\xc3\x01\n\x0cPaymentState\x12\x1d\n\x19PAYMENT_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14PAYMENT_STATE_UNPAID\x10\x01\x12 \n\x1cPAYMENT_STATE_PARTIALLY_PAID\x10\x02\x12\x16\n\x12PAYMENT_STATE_PAID\x10\x03\x12$\n PAYMENT_STATE_PARTIALLY_REFUNDED\x10\x04\x12\x1a\n\x16PAYMENT_STATE_REFUNDED\x10\x05\x42G\n\x0e\x63om.orderes.v1P\x01Z3github.com/orderes/orderes/gen/orderes/v1;orderesv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16orderes/v1/order.proto\x12\norderes.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1borderes/type/v1/money.proto\"\xe8\x04\n\x05Order\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12%\n\x05state\x18\x03 \x01(\x0e\x32\x16.orderes.v1.OrderState\x12/\n\rpayment_state\x18\x04 \x01(\x0e\x32\x18.orderes.v1.PaymentState\x12\x15\n\rcurrency_code\x18\x05 \x01(\t\x12$\n\x05lines\x18\x06 \x03(\x0b\x32\x15.orderes.v1.OrderLine\x12%\n\x05total\x18\x07 \x01(\x0b\x32\x16.orderes.type.v1.Money\x12+\n\x0b\x61mount_paid\x18\x08 \x01(\x0b\x32\x16.orderes.type.v1.Money\x12/\n\x0f\x61mount_refunded\x18\t \x01(\x0b\x32\x16.orderes.type.v1.Money\x12%\n\x08payments\x18\n \x03(\x0b\x32\x13.orderes.v1.Payment\x12&\n\x08shipment\x18\x0b \x01(\x0b\x32\x14.orderes.v1.Shipment\x12\x15\n\rcancel_reason\x18\x0c \x01(\t\x12\x0f\n\x07version\x18\r \x01(\x03\x12\x10\n\x08position\x18\x0e \x01(\x03\x12.\n\nplace_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x12\x63\x61ncel_reason_code\x18\x11 \x01(\x0e\x32\x18.orderes.v1.CancelReason\"]\n\tOrderLine\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\x05\x12*\n\nunit_price\x18\x03 \x01(\x0b\x32\x16.orderes.type.v1.Money\"\xa0\x01\n\x07Payment\x12\x12\n\npayment_id\x18\x01 \x01(\t\x12&\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x16.orderes.type.v1.Money\x12(\n\x08refunded\x18\x03 \x01(\x0b\x32\x16.orderes.type.v1.Money\x12/\n\x0brecord_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x95\x01\n\x08Shipment\x12\x0f\n\x07\x63\x61rrier\x18\x01 \x01(\t\x12\x17\n\x0ftracking_number\x18\x02 \x01(\t\x12-\n\tship_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x64\x65liver_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xa6\x01\n\nOrderState\x12\x1b\n\x17ORDER_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12ORDER_STATE_PLACED\x10\x01\x12\x14\n\x10ORDER_STATE_PAID\x10\x02\x12\x17\n\x13ORDER_STATE_SHIPPED\x10\x03\x12\x19\n\x15ORDER_STATE_DELIVERED\x10\x04\x12\x19\n\x15ORDER_STATE_CANCELLED\x10\x05*\xc3\x01\n\x0cPaymentState\x12\x1d\n\x19PAYMENT_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14PAYMENT_STATE_UNPAID\x10\x01\x12 \n\x1cPAYMENT_STATE_PARTIALLY_PAID\x10\x02\x12\x16\n\x12PAYMENT_STATE_PAID\x10\x03\x12$\n PAYMENT_STATE_PARTIALLY_REFUNDED\x10\x04\x12\x1a\n\x16PAYMENT_STATE_REFUNDED\x10\x05*\xc5\x01\n\x0c\x43\x61ncelReason\x12\x1d\n\x19\x43\x41NCEL_REASON_UNSPECIFIED\x10\x00\x12\"\n\x1e\x43\x41NCEL_REASON_CUSTOMER_REQUEST\x10\x01\x12\x1e\n\x1a\x43\x41NCEL_REASON_OUT_OF_STOCK\x10\x02\x12 \n\x1c\x43\x41NCEL_REASON_PAYMENT_FAILED\x10\x03\x12\x17\n\x13\x43\x41NCEL_REASON_FRAUD\x10\x04\x12\x17\n\x13\x43\x41NCEL_REASON_OTHER\x10\x05\x42G\n\x0e\x63om.orderes.v1P\x01Z3github.com/orderes/orderes/gen/orderes/v1;orderesv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,16 +34,18 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'orderes.v1.order_pb2', _glo
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\016com.orderes.v1P\001Z3github.com/orderes/orderes/gen/orderes/v1;orderesv1'
-  _globals['_ORDERSTATE']._serialized_start=1076
-  _globals['_ORDERSTATE']._serialized_end=1242
-  _globals['_PAYMENTSTATE']._serialized_start=1245
-  _globals['_PAYMENTSTATE']._serialized_end=1440
+  _globals['_ORDERSTATE']._serialized_start=1130
+  _globals['_ORDERSTATE']._serialized_end=1296
+  _globals['_PAYMENTSTATE']._serialized_start=1299
+  _globals['_PAYMENTSTATE']._serialized_end=1494
+  _globals['_CANCELREASON']._serialized_start=1497
+  _globals['_CANCELREASON']._serialized_end=1694
   _globals['_ORDER']._serialized_start=101
-  _globals['_ORDER']._serialized_end=663
-  _globals['_ORDERLINE']._serialized_start=665
-  _globals['_ORDERLINE']._serialized_end=758
-  _globals['_PAYMENT']._serialized_start=761
-  _globals['_PAYMENT']._serialized_end=921
-  _globals['_SHIPMENT']._serialized_start=924
-  _globals['_SHIPMENT']._serialized_end=1073
+  _globals['_ORDER']._serialized_end=717
+  _globals['_ORDERLINE']._serialized_start=719
+  _globals['_ORDERLINE']._serialized_end=812
+  _globals['_PAYMENT']._serialized_start=815
+  _globals['_PAYMENT']._serialized_end=975
+  _globals['_SHIPMENT']._serialized_start=978
+  _globals['_SHIPMENT']._serialized_end=1127
 # @@protoc_insertion_point(module_scope)

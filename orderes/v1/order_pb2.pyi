@@ -93,6 +93,42 @@ PAYMENT_STATE_REFUNDED: PaymentState.ValueType  # 5
 """refunded = paid."""
 Global___PaymentState: _TypeAlias = PaymentState  # noqa: Y015
 
+class _CancelReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CancelReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CancelReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CANCEL_REASON_UNSPECIFIED: _CancelReason.ValueType  # 0
+    """In a request: OTHER. In an order: it was not cancelled."""
+    CANCEL_REASON_CUSTOMER_REQUEST: _CancelReason.ValueType  # 1
+    """The customer asked for it."""
+    CANCEL_REASON_OUT_OF_STOCK: _CancelReason.ValueType  # 2
+    """What was ordered is not there."""
+    CANCEL_REASON_PAYMENT_FAILED: _CancelReason.ValueType  # 3
+    """The money did not come."""
+    CANCEL_REASON_FRAUD: _CancelReason.ValueType  # 4
+    """It was not ordered honestly."""
+    CANCEL_REASON_OTHER: _CancelReason.ValueType  # 5
+    """Anything else: the text says what."""
+
+class CancelReason(_CancelReason, metaclass=_CancelReasonEnumTypeWrapper):
+    """Why an order was cancelled. New values may be added: treat an unknown one as "other"."""
+
+CANCEL_REASON_UNSPECIFIED: CancelReason.ValueType  # 0
+"""In a request: OTHER. In an order: it was not cancelled."""
+CANCEL_REASON_CUSTOMER_REQUEST: CancelReason.ValueType  # 1
+"""The customer asked for it."""
+CANCEL_REASON_OUT_OF_STOCK: CancelReason.ValueType  # 2
+"""What was ordered is not there."""
+CANCEL_REASON_PAYMENT_FAILED: CancelReason.ValueType  # 3
+"""The money did not come."""
+CANCEL_REASON_FRAUD: CancelReason.ValueType  # 4
+"""It was not ordered honestly."""
+CANCEL_REASON_OTHER: CancelReason.ValueType  # 5
+"""Anything else: the text says what."""
+Global___CancelReason: _TypeAlias = CancelReason  # noqa: Y015
+
 @_typing.final
 class Order(_message.Message):
     """An order: the fold of its events. It holds references, never personal data, because the log
@@ -117,6 +153,7 @@ class Order(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     PLACE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    CANCEL_REASON_CODE_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """UUID of the order."""
     customer_id: _builtins.str
@@ -133,6 +170,8 @@ class Order(_message.Message):
     """Number of events of the order: 1 after PlaceOrder. Send it back as expected_version."""
     position: _builtins.int
     """Global position of the newest event folded in."""
+    cancel_reason_code: Global___CancelReason.ValueType
+    """Set once cancelled."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderLine]:
         """Lines in the order in which they were added."""
@@ -184,10 +223,11 @@ class Order(_message.Message):
         position: _builtins.int = ...,
         place_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        cancel_reason_code: Global___CancelReason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount_paid", b"amount_paid", "amount_refunded", b"amount_refunded", "place_time", b"place_time", "shipment", b"shipment", "total", b"total", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_paid", b"amount_paid", "amount_refunded", b"amount_refunded", "cancel_reason", b"cancel_reason", "currency_code", b"currency_code", "customer_id", b"customer_id", "lines", b"lines", "order_id", b"order_id", "payment_state", b"payment_state", "payments", b"payments", "place_time", b"place_time", "position", b"position", "shipment", b"shipment", "state", b"state", "total", b"total", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_paid", b"amount_paid", "amount_refunded", b"amount_refunded", "cancel_reason", b"cancel_reason", "cancel_reason_code", b"cancel_reason_code", "currency_code", b"currency_code", "customer_id", b"customer_id", "lines", b"lines", "order_id", b"order_id", "payment_state", b"payment_state", "payments", b"payments", "place_time", b"place_time", "position", b"position", "shipment", b"shipment", "state", b"state", "total", b"total", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from orderes.type.v1 import money_pb2 as _money_pb2
 import builtins as _builtins
 import sys
@@ -19,6 +20,42 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _CancelReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CancelReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CancelReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CANCEL_REASON_UNSPECIFIED: _CancelReason.ValueType  # 0
+    """Never in a fact."""
+    CANCEL_REASON_CUSTOMER_REQUEST: _CancelReason.ValueType  # 1
+    """The customer asked for it."""
+    CANCEL_REASON_OUT_OF_STOCK: _CancelReason.ValueType  # 2
+    """What was ordered is not there."""
+    CANCEL_REASON_PAYMENT_FAILED: _CancelReason.ValueType  # 3
+    """The money did not come."""
+    CANCEL_REASON_FRAUD: _CancelReason.ValueType  # 4
+    """It was not ordered honestly."""
+    CANCEL_REASON_OTHER: _CancelReason.ValueType  # 5
+    """Anything else: the text says what. So are all cancellations of schema_version 1 read."""
+
+class CancelReason(_CancelReason, metaclass=_CancelReasonEnumTypeWrapper):
+    """Why an order was cancelled, as a code. New values may be added: treat an unknown one as "other"."""
+
+CANCEL_REASON_UNSPECIFIED: CancelReason.ValueType  # 0
+"""Never in a fact."""
+CANCEL_REASON_CUSTOMER_REQUEST: CancelReason.ValueType  # 1
+"""The customer asked for it."""
+CANCEL_REASON_OUT_OF_STOCK: CancelReason.ValueType  # 2
+"""What was ordered is not there."""
+CANCEL_REASON_PAYMENT_FAILED: CancelReason.ValueType  # 3
+"""The money did not come."""
+CANCEL_REASON_FRAUD: CancelReason.ValueType  # 4
+"""It was not ordered honestly."""
+CANCEL_REASON_OTHER: CancelReason.ValueType  # 5
+"""Anything else: the text says what. So are all cancellations of schema_version 1 read."""
+Global___CancelReason: _TypeAlias = CancelReason  # noqa: Y015
 
 @_typing.final
 class RecordedEvent(_message.Message):
@@ -386,14 +423,17 @@ Global___OrderDelivered: _TypeAlias = OrderDelivered  # noqa: Y015
 
 @_typing.final
 class OrderCancelled(_message.Message):
-    """The order was cancelled."""
+    """The order was cancelled. Schema version 2 has brought reason_code."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REASON_FIELD_NUMBER: _builtins.int
     REFUND_DUE_FIELD_NUMBER: _builtins.int
+    REASON_CODE_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """Why."""
+    reason_code: Global___CancelReason.ValueType
+    """Why, as a code."""
     @_builtins.property
     def refund_due(self) -> _money_pb2.Money:
         """Paid, and now owed back."""
@@ -403,10 +443,11 @@ class OrderCancelled(_message.Message):
         *,
         reason: _builtins.str = ...,
         refund_due: _money_pb2.Money | None = ...,
+        reason_code: Global___CancelReason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["refund_due", b"refund_due"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "refund_due", b"refund_due"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "reason_code", b"reason_code", "refund_due", b"refund_due"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
