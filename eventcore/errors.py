@@ -7,6 +7,8 @@
     ├── CommandIdReused        the id belongs to a command of other content
     ├── CommandNotFound        no such command is stored
     ├── CommandQueueFull       no room; nothing is stored
+    ├── TooManyCalls           a connection, or the server, has too many calls under way
+    ├── StoredError            the error that is stored with a command
     ├── ShuttingDown           the server drains
     ├── StoreUnavailable       the database does not answer
     │   └── StoreBroken        it failed in a way that only a restart can judge
@@ -18,6 +20,7 @@
     ├── CheckpointMoved        another projector moved the checkpoint
     ├── CorruptLog             the log contradicts itself
     ├── UnknownEvent           an event of a type or version that this code does not know
+    ├── MalformedEvent         an event whose payload is not of its schema
     └── StartFailed            a process cannot start; the message says what to do
 
 Facts are attributes; `kind`, `reason` and `facts` are what an edge needs to answer in its own
@@ -27,7 +30,7 @@ protocol. The message is for people and never holds anything internal.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from eventcore.messages import Kind, Lane, RefusalRecord, StreamId
+from eventcore.messages import ErrorRecord, Kind, Lane, StreamId
 
 FIELDS_SHOWN_MAX = 5
 """Fields that the message of `InvalidFields` names; its violations are all of them."""
@@ -96,25 +99,14 @@ class Refusal(EventCoreError):
     def facts(self) -> Mapping[str, str]:
         return self._facts
 
-    def record(self) -> RefusalRecord:
+    def record(self) -> ErrorRecord:
         """The refusal as data."""
-        return RefusalRecord(
+        return ErrorRecord(
             kind=self.kind,
             reason=self.reason,
             message=self.message,
             rule=self.rule,
             facts=self._facts,
-        )
-
-    @staticmethod
-    def of(record: RefusalRecord) -> "Refusal":
-        """The refusal that a record was made from."""
-        return Refusal(
-            kind=record.kind,
-            reason=record.reason,
-            message=record.message,
-            rule=record.rule,
-            facts=record.facts,
         )
 
 
@@ -189,6 +181,37 @@ class CommandQueueFull(EventCoreError):
             "depth": str(self.depth),
             "capacity": str(self.capacity),
         }
+
+
+class TooManyCalls(EventCoreError):
+    """There are as many calls under way as there may be. Nothing of this one was done."""
+
+    kind = Kind.EXHAUSTED
+    reason = "TOO_MANY_CALLS"
+    retry_delay_seconds = 1.0
+
+    def __init__(self, message: str, *, limit: int) -> None:
+        super().__init__(message)
+        self.limit = limit
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        return {"limit": str(self.limit)}
+
+
+class StoredError(EventCoreError):
+    """An error that is stored with a command, and is the answer to whoever asks for it."""
+
+    def __init__(self, record: ErrorRecord) -> None:
+        super().__init__(record.message)
+        self.kind = record.kind
+        self.reason = record.reason
+        self.rule = record.rule
+        self._facts = record.facts
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        return self._facts
 
 
 class ShuttingDown(EventCoreError):
@@ -327,11 +350,41 @@ class CorruptLog(EventCoreError):
 class UnknownEvent(EventCoreError):
     """An event of a type or a schema version that this code does not know."""
 
-    def __init__(self, *, type: str, schema_version: int, position: int) -> None:  # noqa: A002
+    def __init__(
+        self,
+        *,
+        event_id: str,
+        type: str,  # noqa: A002
+        schema_version: int,
+        position: int,
+    ) -> None:
         super().__init__(
-            f"event {type} version {schema_version} at position {position} is unknown to "
-            "this code: run the release that wrote it, or a newer one"
+            f"event {event_id} at position {position}, {type} version {schema_version}, is "
+            "unknown to this code: run the release that wrote it, or a newer one"
         )
+        self.event_id = event_id
+        self.type = type
+        self.schema_version = schema_version
+        self.position = position
+
+
+class MalformedEvent(EventCoreError):
+    """An event whose payload is not of its schema: no release of ours has written it so."""
+
+    def __init__(
+        self,
+        *,
+        event_id: str,
+        type: str,  # noqa: A002
+        schema_version: int,
+        position: int,
+    ) -> None:
+        super().__init__(
+            f"event {event_id} at position {position} is no {type} of version "
+            f"{schema_version}: its payload is not what that version holds; put back a "
+            "write store that has it as it was written"
+        )
+        self.event_id = event_id
         self.type = type
         self.schema_version = schema_version
         self.position = position

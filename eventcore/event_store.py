@@ -32,6 +32,17 @@ class EventReader(Protocol):
             up_to_version: The newest version to read of each; None is all.
         """
 
+    def load_tail(
+        self, stream: StreamId, *, after_version: int, up_to_version: int | None = None
+    ) -> list[EventEnvelope]:
+        """The events of a stream behind a version of it, oldest first.
+
+        Args:
+            stream: Which.
+            after_version: The version that is known already.
+            up_to_version: The newest version to read; None is all.
+        """
+
     def versions(self, streams: Sequence[StreamId]) -> dict[StreamId, int]:
         """The version of each stream; `NO_STREAM` for one that has no events."""
 

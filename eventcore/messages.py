@@ -50,10 +50,25 @@ class Kind(Enum):
 
 
 class CommandStage(Enum):
-    """How far a stored command has come. Both stages are terminal."""
+    """How far a command has come."""
 
+    VALIDATED = "validated"
+    """It would be committed; nothing is stored."""
+    ACCEPTED = "accepted"
+    """Stored, and waiting to be executed."""
     COMMITTED = "committed"
     REFUSED = "refused"
+    FAILED = "failed"
+    """Broken by a fault of ours and given up after its retries: a dead letter, until an operator
+    retries or discards it."""
+    DISCARDED = "discarded"
+    """Given up for good by an operator."""
+
+
+TERMINAL = frozenset(
+    {CommandStage.COMMITTED, CommandStage.REFUSED, CommandStage.DISCARDED}
+)
+"""The stages that a stored command never leaves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,8 +143,8 @@ class EventEnvelope:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RefusalRecord:
-    """A refusal as it is stored with its command, so that every retry gets the same one."""
+class ErrorRecord:
+    """An error as it is stored with its command, so that every retry gets the same one."""
 
     kind: Kind
     reason: str
@@ -140,7 +155,7 @@ class RefusalRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRecord:
-    """The stored outcome of a command: what every repeated call is answered from."""
+    """What is stored of a command: what every repeated call is answered from."""
 
     command_id: str
     type: str
@@ -150,14 +165,18 @@ class CommandRecord:
     lane: Lane
     trace: Trace
     accept_time: Instant
-    complete_time: Instant
+    complete_time: Instant = 0
+    """When it reached a terminal stage, or FAILED; 0 while it is ACCEPTED."""
+    attempts: int = 1
+    """Executions that ended, or broke by a fault of ours, since it was accepted or an operator
+    retried it."""
     stream_version: int = 0
     """Version of the stream after the command; 0 unless committed."""
     position: int = 0
     """Position of the newest event of the stream after the command; 0 unless committed."""
     event_count: int = 0
-    refusal: RefusalRecord | None = None
-    """Set when the stage is REFUSED, and only then."""
+    error: ErrorRecord | None = None
+    """Set when the stage is REFUSED, FAILED or DISCARDED, and only then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

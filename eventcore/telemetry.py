@@ -11,7 +11,7 @@ from enum import Enum
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from eventcore.messages import Lane
+from eventcore.messages import CommandRecord, Lane
 
 UNKNOWN_METHOD = "unknown"
 """The one label of all methods that the server does not have."""
@@ -43,6 +43,12 @@ class CommandOutcome(Enum):
     """Executed and stored; also when there was nothing to do."""
     REFUSED = "refused"
     """The domain said no, and the refusal is stored."""
+    ACCEPTED = "accepted"
+    """Stored, and executed later."""
+    VALIDATED = "validated"
+    """It was asked what would become of it."""
+    FAILED = "failed"
+    """Broken by a fault of the server, and kept for an operator; or given up by one."""
     DEDUPLICATED = "deduplicated"
     """Answered with the stored outcome of an earlier call."""
     NOT_ACCEPTED = "not_accepted"
@@ -51,8 +57,8 @@ class CommandOutcome(Enum):
     """Its form is wrong: nothing was looked up, nothing is stored."""
     ABANDONED = "abandoned"
     """Its caller went away: withdrawn if it was not yet taken, executed unheard if it was."""
-    FAILED = "failed"
-    """A fault of the server or of its store: the outcome is unknown."""
+    UNKNOWN = "unknown"
+    """A fault of the server or of its store: nobody knows whether it took effect."""
 
 
 class RpcMetrics:
@@ -99,6 +105,35 @@ class WriteMetrics:
             ("lane",),
             registry=registry,
         )
+        self._backlog = Gauge(
+            "orderes_command_backlog",
+            "Commands of the lane that are stored and not yet executed.",
+            ("lane",),
+            registry=registry,
+        )
+        self._holding = Gauge(
+            "orderes_command_queue_holding",
+            "Commands held back until the lane has room.",
+            ("lane",),
+            registry=registry,
+        )
+        self._paused = Gauge(
+            "orderes_execution_paused",
+            "1 while the execution of commands is paused, otherwise 0.",
+            registry=registry,
+        )
+        self._failed = Gauge(
+            "orderes_commands_failed",
+            "Commands that were given up and wait for an operator.",
+            registry=registry,
+        )
+        self._executed_later = Counter(
+            "orderes_commands_executed_later",
+            "Commands that were stored before they were executed, by what became of them; "
+            "accepted are attempts that broke and are made again.",
+            ("type", "outcome"),
+            registry=registry,
+        )
         self._commands = Counter(
             "orderes_commands",
             "Commands by what became of them.",
@@ -133,11 +168,33 @@ class WriteMetrics:
         self._refusal_children: dict[tuple[str, str, Lane], Counter] = {}
 
     def watch_lane(
-        self, lane: Lane, *, capacity: int, depth: Callable[[], float]
+        self,
+        lane: Lane,
+        *,
+        capacity: int,
+        depth: Callable[[], float],
+        backlog: Callable[[], float],
+        holding: Callable[[], float],
     ) -> None:
-        """Shows a lane of the queue. `depth` is called from the thread that serves the metrics."""
+        """Shows a lane of the queue. The functions are called from the thread that serves the
+        metrics.
+        """
         self._capacity.labels(lane.value).set(capacity)
         self._depth.labels(lane.value).set_function(depth)
+        self._backlog.labels(lane.value).set_function(backlog)
+        self._holding.labels(lane.value).set_function(holding)
+
+    def watch_pause(self, paused: Callable[[], float]) -> None:
+        """Shows whether execution is paused. `paused` is called as those of `watch_lane`."""
+        self._paused.set_function(paused)
+
+    def failed(self, change: int) -> None:
+        """Notes that so many more commands wait for an operator, or so many fewer."""
+        self._failed.inc(change)
+
+    def executed_later(self, record: CommandRecord) -> None:
+        """Counts an attempt of a command that was stored before."""
+        self._executed_later.labels(record.type, record.stage.value).inc()
 
     def command_ended(self, command_type: str, outcome: CommandOutcome) -> None:
         """Counts a command. Its type is one that has a handler."""

@@ -8,7 +8,9 @@ from typing import Protocol
 
 from eventcore.command_journal import CommandJournal, JournalReader
 from eventcore.event_store import EventReader, EventStore
+from eventcore.execution_control import ControlReader, ExecutionControl
 from eventcore.outbox import Outbox, OutboxReader
+from eventcore.snapshots import SnapshotReader, Snapshots
 
 
 class WriteSnapshot(Protocol):
@@ -20,10 +22,16 @@ class WriteSnapshot(Protocol):
     def journal(self) -> JournalReader: ...
     @property
     def outbox(self) -> OutboxReader: ...
+    @property
+    def snapshots(self) -> SnapshotReader: ...
+    @property
+    def control(self) -> ControlReader: ...
 
 
 class WriteUnit(Protocol):
-    """One transaction over the events, the outbox, the journal and the head of the log."""
+    """One transaction over all that the store holds: the log with its head, the outbox, the
+    journal, the snapshots and the switch of execution.
+    """
 
     @property
     def events(self) -> EventStore: ...
@@ -31,6 +39,10 @@ class WriteUnit(Protocol):
     def journal(self) -> CommandJournal: ...
     @property
     def outbox(self) -> Outbox: ...
+    @property
+    def snapshots(self) -> Snapshots: ...
+    @property
+    def control(self) -> ExecutionControl: ...
 
     def commit(self) -> None:
         """Makes all of it durable, or none of it.
@@ -50,7 +62,8 @@ class WriteStoreReader(Protocol):
         """One moment of the store. Keep it short: an open snapshot pins the write-ahead log.
 
         Raises:
-            StoreUnavailable: the store does not answer, or its owner has not made it yet.
+            StoreUnavailable: the store does not answer, or its owner has not made it yet, or has
+                not migrated it yet from an earlier release.
         """
 
     def close(self) -> None:

@@ -3,40 +3,22 @@
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
-from eventcore.errors import CommandIdTaken, StreamConflict
+from eventcore.errors import StreamConflict
 from eventcore.event_store import StreamAppend
+from eventcore.execution_control import Pause
 from eventcore.log import check_contiguous, place
-from eventcore.messages import (
-    CommandRecord,
-    EventEnvelope,
-    Instant,
-    LogHead,
-    StreamId,
-)
+from eventcore.memory.journal import MemoryJournal
+from eventcore.memory.tables import Tables
+from eventcore.messages import EventEnvelope, Instant, LogHead, StreamId
 from eventcore.outbox import OutboxBatch
-
-
-@dataclass(slots=True)
-class _Tables:
-    """What is committed. Lists only grow, so that a length is a snapshot."""
-
-    store_id: str
-    log: list[EventEnvelope] = field(default_factory=list)
-    streams: dict[StreamId, list[EventEnvelope]] = field(default_factory=dict)
-    outbox: list[int] = field(default_factory=list)
-    journal: dict[str, tuple[int, CommandRecord]] = field(default_factory=dict)
-    """Each record with the number of the commit that stored it."""
-    commits: int = 0
-    committing: threading.Lock = field(default_factory=threading.Lock)
-    """Held while a commit shows itself, so that a snapshot sees all of it or nothing."""
+from eventcore.snapshots import Snapshot
 
 
 class MemoryEvents:
     """The log as of a moment, and what a unit of work has appended to it."""
 
-    def __init__(self, tables: _Tables) -> None:
+    def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self._length = len(tables.log)
         self.appended: list[EventEnvelope] = []
@@ -52,14 +34,12 @@ class MemoryEvents:
     def load(
         self, streams: Sequence[StreamId], *, up_to_version: int | None = None
     ) -> dict[StreamId, list[EventEnvelope]]:
-        return {
-            stream: [
-                envelope
-                for envelope in self._stream(stream)
-                if up_to_version is None or envelope.stream_version <= up_to_version
-            ]
-            for stream in streams
-        }
+        return {stream: self._stream(stream)[:up_to_version] for stream in streams}
+
+    def load_tail(
+        self, stream: StreamId, *, after_version: int, up_to_version: int | None = None
+    ) -> list[EventEnvelope]:
+        return self._stream(stream)[after_version:up_to_version]
 
     def versions(self, streams: Sequence[StreamId]) -> dict[StreamId, int]:
         return {stream: len(self._stream(stream)) for stream in streams}
@@ -101,35 +81,10 @@ class MemoryEvents:
         ] + [envelope for envelope in self.appended if envelope.stream == stream]
 
 
-class MemoryJournal:
-    """The journal as of a moment, and what a unit of work has added to it."""
-
-    def __init__(self, tables: _Tables) -> None:
-        self._tables = tables
-        self._commits = tables.commits
-        self.added: dict[str, CommandRecord] = {}
-
-    def find(self, command_ids: Sequence[str]) -> dict[str, CommandRecord]:
-        found: dict[str, CommandRecord] = {}
-        for command_id in command_ids:
-            commit, record = self._tables.journal.get(command_id, (0, None))
-            if record is not None and commit <= self._commits:
-                found[command_id] = record
-            elif command_id in self.added:
-                found[command_id] = self.added[command_id]
-        return found
-
-    def add(self, records: Sequence[CommandRecord]) -> None:
-        for record in records:
-            if self.find([record.command_id]):
-                raise CommandIdTaken
-            self.added[record.command_id] = record
-
-
 class MemoryOutbox:
     """The outbox as of a moment, and what a unit of work has put into it."""
 
-    def __init__(self, tables: _Tables, events: MemoryEvents) -> None:
+    def __init__(self, tables: Tables, events: MemoryEvents) -> None:
         self._length = len(tables.outbox)
         self._tables = tables
         self._events = events
@@ -157,14 +112,53 @@ class MemoryOutbox:
         self.added.extend(positions)
 
 
+class MemorySnapshots:
+    """The snapshots as of a moment, and what a unit of work has saved."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._commits = tables.commits
+        self.saved: dict[StreamId, Snapshot] = {}
+
+    def load(self, streams: Sequence[StreamId]) -> dict[StreamId, Snapshot]:
+        loaded: dict[StreamId, Snapshot] = {}
+        for stream in streams:
+            saved = self.saved.get(stream)
+            snapshot = saved or self._tables.snapshots.get(
+                stream, commits=self._commits
+            )
+            if snapshot is not None:
+                loaded[stream] = snapshot
+        return loaded
+
+    def save(self, snapshots: Sequence[Snapshot]) -> None:
+        self.saved.update((snapshot.stream, snapshot) for snapshot in snapshots)
+
+
+class MemoryExecutionControl:
+    """The switch as of a moment, and how a unit of work has turned it."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._committed = tables.pause
+        self.turned: list[Pause | None] = []
+
+    def pause(self) -> Pause | None:
+        return self.turned[-1] if self.turned else self._committed
+
+    def set_pause(self, pause: Pause | None) -> None:
+        self.turned.append(pause)
+
+
 class MemoryWriteUnit:
     """One transaction, or one moment."""
 
-    def __init__(self, tables: _Tables) -> None:
+    def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self.events = MemoryEvents(tables)
         self.journal = MemoryJournal(tables)
         self.outbox = MemoryOutbox(tables, self.events)
+        self.snapshots = MemorySnapshots(tables)
+        self.control = MemoryExecutionControl(tables)
 
     def commit(self) -> None:
         tables = self._tables
@@ -174,8 +168,10 @@ class MemoryWriteUnit:
             tables.log.extend(self.events.appended)
             tables.outbox.extend(self.outbox.added)
             tables.commits += 1
-            for command_id, record in self.journal.added.items():
-                tables.journal[command_id] = (tables.commits, record)
+            self.journal.commit()
+            for stream, snapshot in self.snapshots.saved.items():
+                tables.snapshots.put(stream, snapshot, commit=tables.commits)
+            tables.pause = self.control.pause()
 
 
 class MemoryWriteStore:
@@ -183,7 +179,7 @@ class MemoryWriteStore:
 
     def __init__(self, *, store_id: str) -> None:
         self.store_id = store_id
-        self._tables = _Tables(store_id)
+        self._tables = Tables(store_id)
         self._writing = threading.Lock()
 
     @contextmanager

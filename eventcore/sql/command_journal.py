@@ -1,29 +1,60 @@
 """The command journal over SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import msgspec
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import (
+    Connection,
+    Update,
+    bindparam,
+    func,
+    insert,
+    null,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
-from eventcore.errors import CommandIdTaken
-from eventcore.messages import (
-    CommandRecord,
-    CommandStage,
-    Fingerprint,
-    Lane,
-    RefusalRecord,
-    StreamId,
-    Trace,
+from eventcore.command_journal import (
+    FailedCommand,
+    FailedPlace,
+    QueuedCommand,
+    StoredCommand,
 )
-from eventcore.sql.write_schema import commands
+from eventcore.errors import CommandIdTaken
+from eventcore.messages import TERMINAL, CommandRecord, CommandStage
+from eventcore.sql.command_rows import (
+    QUEUED_COLUMNS,
+    RECORD_COLUMNS,
+    as_queued,
+    as_record,
+    as_stored,
+    new_row,
+    stage_values,
+)
+from eventcore.sql.write_schema import commands, is_accepted, is_failed
 
 IDS_PER_QUERY_MAX = 500
 """Ids that one IN query names, well below the number of parameters that a database takes."""
 
-_refusal_encoder = msgspec.json.Encoder()
-_refusal_decoder = msgspec.json.Decoder(RefusalRecord)
+_BY_ID = commands.c.command_id == bindparam("of_command")
+_NOT_TERMINAL = is_accepted | is_failed
+
+_NEWEST = select(func.max(commands.c.accept_sequence))
+_UPDATE = update(commands).where(_BY_ID, _NOT_TERMINAL)
+_COMPLETE = _UPDATE.values(request=null(), expected_version=null())
+_REQUEUE = (
+    update(commands)
+    .where(_BY_ID, is_failed)
+    .values(
+        accept_sequence=bindparam("new_sequence"),
+        stage=CommandStage.ACCEPTED.value,
+        attempts=0,
+        complete_time=0,
+        error=null(),
+    )
+)
 
 
 class SqlJournalReader:
@@ -34,74 +65,131 @@ class SqlJournalReader:
 
     def find(self, command_ids: Sequence[str]) -> dict[str, CommandRecord]:
         found: dict[str, CommandRecord] = {}
-        for start in range(0, len(command_ids), IDS_PER_QUERY_MAX):
-            ids = command_ids[start : start + IDS_PER_QUERY_MAX]
-            query = select(commands).where(commands.c.command_id.in_(ids))
+        for ids in _chunks(command_ids):
+            query = select(*RECORD_COLUMNS).where(commands.c.command_id.in_(ids))
             for row in self._connection.execute(query):
-                found[row.command_id] = _as_record(row)
+                found[row.command_id] = as_record(row)
         return found
+
+    def stored(self, command_ids: Sequence[str]) -> dict[str, StoredCommand]:
+        found: dict[str, StoredCommand] = {}
+        for ids in _chunks(command_ids):
+            query = select(commands).where(
+                commands.c.command_id.in_(ids), _NOT_TERMINAL
+            )
+            for row in self._connection.execute(query):
+                found[row.command_id] = as_stored(row)
+        return found
+
+    def queued(self, *, after_sequence: int, limit: int) -> list[QueuedCommand]:
+        query = (
+            select(*QUEUED_COLUMNS)
+            .where(is_accepted, commands.c.accept_sequence > after_sequence)
+            .order_by(commands.c.accept_sequence)
+            .limit(limit)
+        )
+        return [as_queued(row) for row in self._connection.execute(query)]
+
+    def failed(self, *, after: FailedPlace | None, limit: int) -> list[FailedCommand]:
+        place = tuple_(commands.c.complete_time, commands.c.accept_sequence)
+        query = (
+            select(commands)
+            .where(is_failed)
+            .order_by(
+                commands.c.complete_time.desc(), commands.c.accept_sequence.desc()
+            )
+            .limit(limit)
+        )
+        if after is not None:
+            query = query.where(place < (after.fail_time, after.accept_sequence))
+        return [
+            FailedCommand(
+                stored=as_stored(row),
+                place=FailedPlace(
+                    fail_time=row.complete_time, accept_sequence=row.accept_sequence
+                ),
+            )
+            for row in self._connection.execute(query)
+        ]
+
+    def failed_count(self) -> int:
+        query = select(func.count()).select_from(commands).where(is_failed)
+        return int(self._connection.execute(query).scalar_one())
 
 
 class SqlCommandJournal(SqlJournalReader):
-    """Adds to the journal within the transaction of a connection."""
+    """Changes the journal within the transaction of a connection."""
 
     def add(self, records: Sequence[CommandRecord]) -> None:
         if not records:
             return
-        try:
+        first = self._next_sequence()
+        self._insert(
+            [new_row(first + i, record, None) for i, record in enumerate(records)]
+        )
+
+    def accept(self, commands: Sequence[StoredCommand]) -> list[int]:
+        if not commands:
+            return []
+        first = self._next_sequence()
+        self._insert(
+            [
+                new_row(first + i, command.record, command.request)
+                for i, command in enumerate(commands)
+            ]
+        )
+        return list(range(first, first + len(commands)))
+
+    def begin_attempts(self, command_ids: Sequence[str]) -> None:
+        for ids in _chunks(list(dict.fromkeys(command_ids))):
             self._connection.execute(
-                insert(commands), [_as_row(record) for record in records]
+                update(commands)
+                .where(commands.c.command_id.in_(ids), is_accepted)
+                .values(attempts=commands.c.attempts + 1)
             )
+
+    def update(self, records: Sequence[CommandRecord]) -> None:
+        terminal = [record for record in records if record.stage in TERMINAL]
+        others = [record for record in records if record.stage not in TERMINAL]
+        for statement, group in ((_COMPLETE, terminal), (_UPDATE, others)):
+            rows = [
+                {"of_command": record.command_id, **stage_values(record)}
+                for record in group
+            ]
+            self._change(statement, rows)
+
+    def requeue(self, command_ids: Sequence[str]) -> list[int]:
+        first = self._next_sequence()
+        sequences = list(range(first, first + len(command_ids)))
+        self._change(
+            _REQUEUE,
+            [
+                {"of_command": command_id, "new_sequence": sequence}
+                for command_id, sequence in zip(command_ids, sequences, strict=True)
+            ],
+        )
+        return sequences
+
+    def _next_sequence(self) -> int:
+        return (self._connection.execute(_NEWEST).scalar_one() or 0) + 1
+
+    def _insert(self, rows: Sequence[dict[str, Any]]) -> None:
+        try:
+            self._connection.execute(insert(commands), rows)
         except IntegrityError as error:
             raise CommandIdTaken from error
 
+    def _change(self, statement: Update, rows: Sequence[dict[str, Any]]) -> None:
+        """Changes one command for each row.
 
-def _as_record(row: Row[Any]) -> CommandRecord:
-    return CommandRecord(
-        command_id=row.command_id,
-        type=row.type,
-        stream=StreamId(row.category, row.stream_id),
-        fingerprint=Fingerprint(
-            version=row.fingerprint_version, digest=row.fingerprint
-        ),
-        stage=CommandStage(row.stage),
-        lane=Lane(row.lane),
-        trace=Trace(
-            correlation_id=row.correlation_id,
-            causation_id=row.causation_id,
-            actor=row.actor,
-            traceparent=row.traceparent,
-        ),
-        accept_time=row.accept_time,
-        complete_time=row.complete_time,
-        stream_version=row.stream_version,
-        position=row.position,
-        event_count=row.event_count,
-        refusal=None if row.refusal is None else _refusal_decoder.decode(row.refusal),
-    )
+        Raises:
+            ValueError: a row has no command in a stage to be changed. An outcome that finds none
+                must not be committed: its events would be there, and its queue would not move.
+        """
+        if rows and self._connection.execute(statement, rows).rowcount != len(rows):
+            raise ValueError("a command is not stored, or not in a stage to be changed")
 
 
-def _as_row(record: CommandRecord) -> dict[str, Any]:
-    refusal = record.refusal
-    return {
-        "command_id": record.command_id,
-        "type": record.type,
-        "category": record.stream.category,
-        "stream_id": record.stream.key,
-        "fingerprint_version": record.fingerprint.version,
-        "fingerprint": record.fingerprint.digest,
-        "stage": record.stage.value,
-        "lane": record.lane.value,
-        "correlation_id": record.trace.correlation_id,
-        "causation_id": record.trace.causation_id,
-        "actor": record.trace.actor,
-        "traceparent": record.trace.traceparent,
-        "accept_time": record.accept_time,
-        "complete_time": record.complete_time,
-        "stream_version": record.stream_version,
-        "position": record.position,
-        "event_count": record.event_count,
-        "refusal": None
-        if refusal is None
-        else _refusal_encoder.encode(refusal).decode(),
-    }
+def _chunks(command_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(command_ids), IDS_PER_QUERY_MAX):
+        yield command_ids[start : start + IDS_PER_QUERY_MAX]

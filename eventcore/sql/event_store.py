@@ -1,6 +1,6 @@
 """The log over SQL."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
@@ -65,6 +65,16 @@ def read_contiguous(
     return envelopes
 
 
+def by_category(streams: Iterable[StreamId]) -> Iterator[tuple[str, list[str]]]:
+    """The keys of each category, in groups that one query can name."""
+    keys: dict[str, list[str]] = {}
+    for stream in dict.fromkeys(streams):
+        keys.setdefault(stream.category, []).append(stream.key)
+    for category, names in keys.items():
+        for start in range(0, len(names), STREAMS_PER_QUERY_MAX):
+            yield category, names[start : start + STREAMS_PER_QUERY_MAX]
+
+
 class SqlEventReader:
     """Reads the log within the transaction of a connection."""
 
@@ -81,7 +91,7 @@ class SqlEventReader:
         self, streams: Sequence[StreamId], *, up_to_version: int | None = None
     ) -> dict[StreamId, list[EventEnvelope]]:
         loaded: dict[StreamId, list[EventEnvelope]] = {stream: [] for stream in streams}
-        for category, keys in _by_category(loaded):
+        for category, keys in by_category(loaded):
             query = (
                 select(events)
                 .where(events.c.category == category, events.c.stream_id.in_(keys))
@@ -94,9 +104,25 @@ class SqlEventReader:
                 loaded[envelope.stream].append(envelope)
         return loaded
 
+    def load_tail(
+        self, stream: StreamId, *, after_version: int, up_to_version: int | None = None
+    ) -> list[EventEnvelope]:
+        query = (
+            select(events)
+            .where(
+                events.c.category == stream.category,
+                events.c.stream_id == stream.key,
+                events.c.stream_version > after_version,
+            )
+            .order_by(events.c.stream_version)
+        )
+        if up_to_version is not None:
+            query = query.where(events.c.stream_version <= up_to_version)
+        return [as_envelope(row) for row in self._connection.execute(query)]
+
     def versions(self, streams: Sequence[StreamId]) -> dict[StreamId, int]:
         versions = dict.fromkeys(streams, NO_STREAM)
-        for category, keys in _by_category(versions):
+        for category, keys in by_category(versions):
             query = (
                 select(events.c.stream_id, func.max(events.c.stream_version))
                 .where(events.c.category == category, events.c.stream_id.in_(keys))
@@ -157,15 +183,3 @@ def _as_row(envelope: EventEnvelope) -> dict[str, Any]:
         "traceparent": envelope.trace.traceparent,
         "payload": envelope.payload,
     }
-
-
-def _by_category(
-    streams: dict[StreamId, Any],
-) -> Iterator[tuple[str, list[str]]]:
-    """The keys of each category, in groups that one query can name."""
-    keys: dict[str, list[str]] = {}
-    for stream in streams:
-        keys.setdefault(stream.category, []).append(stream.key)
-    for category, names in keys.items():
-        for start in range(0, len(names), STREAMS_PER_QUERY_MAX):
-            yield category, names[start : start + STREAMS_PER_QUERY_MAX]

@@ -60,7 +60,7 @@ class SqlReadSnapshots:
         """A moment of the store.
 
         Raises:
-            StartFailed: its tables are of another release.
+            StartFailed: its tables are of a newer release.
             StoreUnavailable: see the port.
         """
         if self._closed:

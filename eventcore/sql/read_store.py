@@ -1,6 +1,6 @@
 """The read store over SQL, for its owner: units of work, and how it is made."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -18,11 +18,10 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import IntegrityError
 
 from eventcore.checkpoints import Checkpoint
-from eventcore.errors import CheckpointMoved, StartFailed
+from eventcore.errors import CheckpointMoved, StartFailed, StoreUnavailable
 from eventcore.read_store import Key, Row
 from eventcore.sql.read_schema import (
     as_checkpoint,
@@ -32,12 +31,10 @@ from eventcore.sql.read_schema import (
     select_checkpoint,
 )
 from eventcore.sql.sqlite import translated
+from eventcore.sql.upsert import upsert
 
 KEYS_PER_QUERY_MAX = 500
 """Keys that one IN query names, well below the number of parameters that a database takes."""
-
-_INSERTS: dict[str, Callable[[Table], sqlite.Insert]] = {"sqlite": sqlite.insert}
-"""The INSERT of each database that can replace a row; the rest of this module is for all."""
 
 
 class SqlReadModelTables:
@@ -57,9 +54,7 @@ class SqlReadModelTables:
 
     def write(self, table: Table, rows: Sequence[Row]) -> None:
         if rows:
-            self._connection.execute(
-                _upsert(table, self._connection.dialect.name), rows
-            )
+            self._connection.execute(upsert(table, self._connection.dialect.name), rows)
 
     def delete(self, table: Table, keys: Iterable[Key]) -> None:
         columns = list(table.primary_key.columns)
@@ -121,7 +116,9 @@ class SqlProjectionUnit:
 
 
 class SqlReadStore:
-    """The owner's side of a read store. It makes the tables that are not there yet."""
+    """The owner's side of a read store. It makes the tables that are not there yet, and makes those
+    of an older release anew: empty, so that their projections begin again with the log.
+    """
 
     def __init__(
         self, engine: Engine, *, tables: Sequence[Table], schema_version: int
@@ -134,17 +131,22 @@ class SqlReadStore:
             schema_version: Of these tables; it counts the changes of those that exist.
 
         Raises:
-            StartFailed: its tables are of another release.
+            StartFailed: its tables are of a newer release.
             StoreUnavailable: the database does not answer.
         """
         self._engine = engine
+        self.replaced_version: int | None = None
+        """Of the older tables that were emptied when it was opened; None if there were none."""
         with translated(), engine.begin() as connection:
             if not inspect(connection).has_table(read_meta.name):
                 metadata.create_all(connection)
                 connection.execute(
                     insert(read_meta).values(id=1, schema_version=schema_version)
                 )
-            check_schema(connection, schema_version=schema_version)
+            version = _checked_version(connection, schema_version=schema_version)
+            if version < schema_version:
+                _empty(connection, tables, schema_version=schema_version)
+                self.replaced_version = version
             for table in tables:
                 table.create(connection, checkfirst=True)
         self._connection = engine.connect()
@@ -166,29 +168,41 @@ class SqlReadStore:
 
 
 def check_schema(connection: Connection, *, schema_version: int) -> None:
-    """Raises `StartFailed` unless the read models are of that schema version."""
-    version = connection.execute(select(read_meta.c.schema_version)).scalar_one()
-    if version != schema_version:
+    """Checks that the read models are of that schema version.
+
+    Raises:
+        StartFailed: they are of a newer one.
+        StoreUnavailable: they are of an older one, which the projector makes anew.
+    """
+    version = _checked_version(connection, schema_version=schema_version)
+    if version < schema_version:
+        raise StoreUnavailable(
+            "the read models are of an older release, and not made anew yet: retry"
+        )
+
+
+def _checked_version(connection: Connection, *, schema_version: int) -> int:
+    version: int = connection.execute(select(read_meta.c.schema_version)).scalar_one()
+    if version > schema_version:
         raise StartFailed(
             f"the read store has tables of version {version}, this release knows version "
             f"{schema_version}: run the release that made it, or stop the projector and "
             "the read servers, remove read.db, read.db-wal and read.db-shm, and start "
             "them again; the projector makes it anew from the log"
         )
+    return version
 
 
-def _upsert(table: Table, dialect_name: str) -> sqlite.Insert:
-    """Inserts a row, replacing the one with the same primary key."""
-    keys = list(table.primary_key.columns)
-    statement = _INSERTS[dialect_name](table)
-    others = {
-        column.name: statement.excluded[column.name]
-        for column in table.columns
-        if not column.primary_key
-    }
-    if not others:
-        return statement.on_conflict_do_nothing(index_elements=keys)
-    return statement.on_conflict_do_update(index_elements=keys, set_=others)
+def _empty(
+    connection: Connection, tables: Sequence[Table], *, schema_version: int
+) -> None:
+    """Leaves nothing of an older release but the house's own tables, and those of read models that
+    are no longer there.
+    """
+    for table in tables:
+        table.drop(connection, checkfirst=True)
+    connection.execute(delete(checkpoints))
+    connection.execute(update(read_meta).values(schema_version=schema_version))
 
 
 def _key_in(table: Table, keys: Sequence[Key]) -> ColumnElement[bool]:

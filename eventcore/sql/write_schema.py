@@ -1,4 +1,4 @@
-"""The tables of the write store. `events`, `outbox`, `commands` and `log_head` change together.
+"""The tables of the write store. They change together.
 
 Rows lie in the order of the log, with one narrow unique index beside them, so that ids which
 clients choose at random cost as little as can be: the rows themselves are only ever appended.
@@ -14,12 +14,14 @@ from sqlalchemy import (
     Table,
     Text,
     event,
+    literal_column,
+    text,
 )
 
 from eventcore.sql.types import BIGINT, UuidText
 
-SCHEMA_VERSION = 1
-"""Of these tables. A store of another version is refused."""
+SCHEMA_VERSION = 2
+"""Of these tables. A store of an older version is migrated to it, of a newer one refused."""
 
 metadata = MetaData()
 
@@ -64,7 +66,9 @@ outbox = Table(
 commands = Table(
     "commands",
     metadata,
-    Column("accept_sequence", BIGINT, primary_key=True),
+    # Counted like positions, so that on every database it is known before a row is inserted, and a
+    # command that is queued again can be given one behind all others.
+    Column("accept_sequence", BIGINT, primary_key=True, autoincrement=False),
     Column("command_id", Text, nullable=False),
     Column("type", Text, nullable=False),
     Column("category", Text, nullable=False),
@@ -82,8 +86,57 @@ commands = Table(
     Column("stream_version", BIGINT, nullable=False),
     Column("position", BIGINT, nullable=False),
     Column("event_count", Integer, nullable=False),
-    Column("refusal", Text),
+    Column("error", Text),
+    # The default is that of the rows which are older than the column.
+    Column("attempts", Integer, nullable=False, server_default=text("1")),
+    Column("expected_version", BIGINT),
+    # The last one: what is long lies on pages of its own, and columns behind it would be read
+    # through all of them.
+    Column("request", Text),
     Index("commands_by_id", "command_id", unique=True),
+)
+
+# Values in the text of the statement: with parameters a database cannot know, when it plans a
+# query, that a partial index holds all rows of it.
+is_accepted = commands.c.stage == literal_column("'accepted'")
+"""Whether a command is in the queue."""
+is_failed = commands.c.stage == literal_column("'failed'")
+"""Whether a command is a dead letter."""
+
+# Almost every command is terminal. These hold the few that are not, so that neither the queue nor
+# the dead letters cost what the journal has grown to.
+Index(
+    "commands_accepted",
+    commands.c.accept_sequence,
+    sqlite_where=is_accepted,
+    postgresql_where=is_accepted,
+)
+Index(
+    "commands_failed",
+    commands.c.complete_time,
+    commands.c.accept_sequence,
+    sqlite_where=is_failed,
+    postgresql_where=is_failed,
+)
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("category", Text, primary_key=True),
+    Column("stream_id", UuidText, primary_key=True),
+    Column("stream_version", BIGINT, nullable=False),
+    Column("position", BIGINT, nullable=False),
+    Column("schema_version", Integer, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+)
+
+execution_pause = Table(
+    "execution_pause",
+    metadata,
+    # There is one row while execution is paused, and none else.
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("reason", Text, nullable=False),
+    Column("time", BIGINT, nullable=False),
 )
 
 # The log is append-only, and the database itself sees to it. INSERT OR REPLACE deletes without

@@ -8,9 +8,9 @@ from eventcore.errors import CommandIdTaken
 from eventcore.messages import (
     CommandRecord,
     CommandStage,
+    ErrorRecord,
     Kind,
     Lane,
-    RefusalRecord,
     Trace,
 )
 from tests.conformance.conftest import WriteBackend
@@ -39,7 +39,7 @@ def test_an_outcome_is_found_as_it_was_added(write_backend: WriteBackend) -> Non
     refused = replace(
         a_record("refused"),
         stage=CommandStage.REFUSED,
-        refusal=RefusalRecord(
+        error=ErrorRecord(
             kind=Kind.PRECONDITION,
             reason="RULE_VIOLATED",
             message="größer als erlaubt",

@@ -173,3 +173,43 @@ def test_the_head_is_the_newest_event(write_backend: WriteBackend) -> None:
     with write_backend.reader.snapshot() as snapshot:
         head = snapshot.events.head()
     assert (head.position, head.record_time) == (3, 77)
+
+
+@pytest.mark.parametrize(
+    ("after_version", "up_to_version", "versions"),
+    [
+        (0, None, [1, 2, 3, 4]),
+        (2, None, [3, 4]),
+        (4, None, []),
+        (9, None, []),
+        (1, 3, [2, 3]),
+        (3, 3, []),
+        (3, 2, []),
+        (2, 9, [3, 4]),
+    ],
+)
+def test_the_tail_of_a_stream_is_what_lies_behind_a_version(
+    write_backend: WriteBackend,
+    after_version: int,
+    up_to_version: int | None,
+    versions: list[int],
+) -> None:
+    stream = a_stream()
+    append(write_backend, [an_append(stream, count=4), an_append(a_stream(), count=9)])
+    with write_backend.reader.snapshot() as snapshot:
+        whole = snapshot.events.load([stream])[stream]
+        tail = snapshot.events.load_tail(
+            stream, after_version=after_version, up_to_version=up_to_version
+        )
+    assert tail == [event for event in whole if event.stream_version in versions]
+    assert [event.stream_version for event in tail] == versions
+
+
+def test_the_tail_of_a_stream_has_what_the_unit_of_work_has_appended(
+    write_backend: WriteBackend,
+) -> None:
+    stream = a_stream()
+    append(write_backend, [an_append(stream, count=2)])
+    with write_backend.store.begin() as unit:
+        appended = unit.events.append([an_append(stream, expected_version=2)], now=1)
+        assert unit.events.load_tail(stream, after_version=2) == appended

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from eventcore.errors import StartFailed, StoreBroken, StoreUnavailable
+from eventcore.execution_control import Pause
 from eventcore.sql.sqlite import (
     OwnedFile,
     _pragma,
@@ -19,7 +20,8 @@ from eventcore.sql.sqlite import (
     translated,
 )
 from eventcore.sql.write_store import SqlWriteStore, SqlWriteStoreReader
-from tests.eventcore.files import STORE_ID, append, open_store
+from tests.eventcore.files import STORE_ID, STREAM, append, open_store
+from tests.support.envelopes import a_failed, a_record, a_snapshot, an_accepted
 
 
 def pragmas(engine: Engine) -> dict[str, object]:
@@ -197,6 +199,47 @@ def test_a_store_that_is_opened_again_is_the_same(path: Path) -> None:
     with again.begin() as unit:
         assert unit.events.head().position == 2
     again.close()
+
+
+def test_a_store_that_is_opened_again_has_its_queue_and_its_snapshots(
+    path: Path,
+) -> None:
+    pause = Pause(reason="a look", time=5)
+    waiting, broken = an_accepted("waiting", expected_version=3), a_failed("broken")
+    store = open_store(path)
+    with store.begin() as unit:
+        _, sequence = unit.journal.accept([broken, waiting])
+        unit.snapshots.save([a_snapshot(STREAM)])
+        unit.control.set_pause(pause)
+        unit.commit()
+    store.close()
+    again = open_store(path)
+    with again.begin() as unit:
+        (queued,) = unit.journal.queued(after_sequence=0, limit=10)
+        assert (queued.accept_sequence, queued.command_id) == (sequence, "waiting")
+        assert unit.journal.stored(["waiting", "broken"]) == {
+            "waiting": waiting,
+            "broken": broken,
+        }
+        assert unit.journal.failed_count() == 1
+        assert unit.snapshots.load([STREAM]) == {STREAM: a_snapshot(STREAM)}
+        assert unit.control.pause() == pause
+    again.close()
+
+
+def test_the_row_of_a_terminal_command_holds_no_request(
+    store: SqlWriteStore, path: Path
+) -> None:
+    names = ("waiting", "done")
+    with store.begin() as unit:
+        unit.journal.accept([an_accepted(name, expected_version=3) for name in names])
+        unit.journal.update([a_record("done")])
+        unit.commit()
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute(
+            "SELECT command_id, request, expected_version FROM commands"
+        ).fetchall()
+    assert rows == [("waiting", '{"of":"waiting"}', 3), ("done", None, None)]
 
 
 def test_a_store_closes_twice(path: Path) -> None:

@@ -137,14 +137,14 @@ def open_reader(path: Path) -> None:
 
 
 @pytest.mark.parametrize("open_it", [open_store, open_reader], ids=["owner", "reader"])
-def test_tables_of_another_release_fail_the_start(
+def test_tables_of_a_newer_release_fail_the_start(
     path: Path, open_it: Callable[[Path], object]
 ) -> None:
     open_store(path).close()
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("UPDATE log_head SET schema_version = 2")
+        connection.execute("UPDATE log_head SET schema_version = 3")
         connection.commit()
-    with pytest.raises(StartFailed, match=r"version 2.*version 1"):
+    with pytest.raises(StartFailed, match=r"version 3.*version 2"):
         open_it(path)
 
 

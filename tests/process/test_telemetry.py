@@ -30,9 +30,17 @@ def test_a_lane_shows_what_its_queue_holds_when_it_is_asked(
     registry: CollectorRegistry,
 ) -> None:
     held = ["one"]
-    WriteMetrics(registry).watch_lane(Lane.BULK, capacity=5, depth=lambda: len(held))
+    WriteMetrics(registry).watch_lane(
+        Lane.BULK,
+        capacity=5,
+        depth=lambda: len(held),
+        backlog=lambda: 3 * len(held),
+        holding=lambda: 4 * len(held),
+    )
     held.append("two")
     labels = {"lane": "bulk"}
+    assert registry.get_sample_value("orderes_command_backlog", labels) == 6
+    assert registry.get_sample_value("orderes_command_queue_holding", labels) == 8
     assert registry.get_sample_value("orderes_command_queue_depth", labels) == 2
     assert registry.get_sample_value("orderes_command_queue_capacity", labels) == 5
 

@@ -1,17 +1,23 @@
 """Events, commands and outcomes for tests of the machinery, with nothing of orders in them."""
 
 import itertools
+from dataclasses import replace
 
+from eventcore.command_journal import CommandRequest, StoredCommand
 from eventcore.event_store import StreamAppend
 from eventcore.messages import (
     CommandRecord,
     CommandStage,
+    ErrorRecord,
     Fingerprint,
+    Instant,
+    Kind,
     Lane,
     NewEvent,
     StreamId,
     Trace,
 )
+from eventcore.snapshots import Snapshot
 
 _numbers = itertools.count(1)
 
@@ -64,4 +70,60 @@ def a_record(command_id: str, stream: StreamId | None = None) -> CommandRecord:
         stream_version=1,
         position=1,
         event_count=1,
+    )
+
+
+def an_accepted(
+    command_id: str,
+    stream: StreamId | None = None,
+    *,
+    expected_version: int | None = None,
+) -> StoredCommand:
+    """A command that is stored to be executed later."""
+    record = replace(
+        a_record(command_id, stream),
+        stage=CommandStage.ACCEPTED,
+        complete_time=0,
+        attempts=0,
+        stream_version=0,
+        position=0,
+        event_count=0,
+    )
+    return StoredCommand(
+        record=record,
+        request=CommandRequest(
+            payload=f'{{"of":"{command_id}"}}', expected_version=expected_version
+        ),
+    )
+
+
+def failed(record: CommandRecord, *, fail_time: Instant = 9) -> CommandRecord:
+    """The same command, given up after its attempts."""
+    return replace(
+        record,
+        stage=CommandStage.FAILED,
+        complete_time=fail_time,
+        attempts=5,
+        error=ErrorRecord(
+            kind=Kind.FAULT,
+            reason="COMMAND_FAILED",
+            message="the command failed",
+            facts={"cause": "ZeroDivisionError"},
+        ),
+    )
+
+
+def a_failed(command_id: str, *, fail_time: Instant = 9) -> StoredCommand:
+    """A command that was given up after its attempts."""
+    accepted = an_accepted(command_id)
+    return replace(accepted, record=failed(accepted.record, fail_time=fail_time))
+
+
+def a_snapshot(stream: StreamId, *, stream_version: int = 1) -> Snapshot:
+    return Snapshot(
+        stream=stream,
+        stream_version=stream_version,
+        position=stream_version,
+        schema_version=1,
+        payload=b"as of %d" % stream_version,
     )
