@@ -29,5 +29,6 @@ class Projection(Protocol):
         checkpoint: its caller does both, in the same transaction.
 
         Raises:
-            UnknownEvent: an event that this code cannot read. The projection stops there.
+            UnknownEvent, MalformedEvent: an event that this code cannot read. The projection
+                stops there.
         """

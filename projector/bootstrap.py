@@ -124,7 +124,8 @@ async def serve(settings: ProjectorSettings, stop: Stop) -> None:
     """Runs the projector on SQLite until it is told to stop.
 
     Raises:
-        StartFailed: the data or an address is in use, or the data is of another release or log.
+        StartFailed: the data or an address is in use, or the data is of a newer release or of
+            another log.
         StoreBroken: a store failed in a way after which only a restart can go on.
     """
     path = settings.data_dir / READ_DB
@@ -145,6 +146,13 @@ async def serve(settings: ProjectorSettings, stop: Stop) -> None:
                 )
             )
         stack.push_async_callback(thread.run, read_store.close)
+        if read_store.replaced_version is not None:
+            log.info(
+                "read_models_are_made_anew",
+                reason="those there were are of an older release",
+                old_version=read_store.replaced_version,
+                new_version=READ_SCHEMA_VERSION,
+            )
         write_store = SqlWriteStoreReader(reader_engine(settings.data_dir / WRITE_DB))
         stack.push_async_callback(thread.run, write_store.close)
         wakes = await stack.enter_async_context(

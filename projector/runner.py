@@ -13,6 +13,7 @@ from eventcore.errors import (
     CheckpointMoved,
     CorruptLog,
     EventCoreError,
+    MalformedEvent,
     StartFailed,
     StoreUnavailable,
     UnknownEvent,
@@ -313,5 +314,7 @@ def _remedy(error: Exception) -> str:
             return "put back a write store that holds the whole log, then restart the projector"
         case UnknownEvent():
             return "run the release that wrote the event, or a newer one"
+        case MalformedEvent():
+            return "put back a write store that has the event as it was written"
         case _:
             return "run a release that can apply the event; the other projections go on"

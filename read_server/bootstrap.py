@@ -112,7 +112,7 @@ async def serve(settings: ReadServerSettings, stop: Stop) -> None:
     """Runs the read server on SQLite until it is told to stop, then drains it.
 
     Raises:
-        StartFailed: an address is in use, or the read models are of another release.
+        StartFailed: an address is in use, or the read models are of a newer release.
     """
     path = settings.data_dir / READ_DB
     try:

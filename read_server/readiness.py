@@ -58,7 +58,7 @@ class Readiness:
 
         Raises:
             ReadStoreReplaced: the connections lead to a file that is no longer there.
-            StartFailed: the read models are of another release.
+            StartFailed: the read models are of a newer release.
         """
         is_ready = await self._look()
         if not is_ready:

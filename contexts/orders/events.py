@@ -5,6 +5,7 @@ schema version, with an upcaster for the old one.
 """
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TypeAlias
 
 ORDER_CATEGORY = "order"
@@ -88,11 +89,23 @@ class OrderDelivered:
     """The order arrived."""
 
 
+class CancelReason(Enum):
+    """Why an order is cancelled, as a code."""
+
+    CUSTOMER_REQUEST = "CUSTOMER_REQUEST"
+    OUT_OF_STOCK = "OUT_OF_STOCK"
+    PAYMENT_FAILED = "PAYMENT_FAILED"
+    FRAUD = "FRAUD"
+    OTHER = "OTHER"
+    """The text says what. So are cancellations read that were written without a code."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderCancelled:
-    """The order was cancelled; what was paid is now owed back."""
+    """The order was cancelled; what was paid is now owed back. Version 2 has brought the code."""
 
     reason: str
+    reason_code: CancelReason
     refund_due: Money
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from typing import assert_never
 
 from contexts.orders.events import (
+    CancelReason,
     Money,
     OrderCancelled,
     OrderDelivered,
@@ -84,6 +85,8 @@ class OrderView:
     payments: tuple[PaymentView, ...] = ()
     shipment: ShipmentView | None = None
     cancel_reason: str = ""
+    cancel_reason_code: CancelReason | None = None
+    """None unless the order is cancelled."""
     version: int
     position: int
     place_time: Instant
@@ -159,8 +162,12 @@ def evolve_view(  # noqa: C901 (a union is taken apart in one place)
         case OrderDelivered():
             shipment = _delivered(view.shipment, record_time)
             after = changed(state=OrderState.DELIVERED, shipment=shipment)
-        case OrderCancelled(reason=reason):
-            after = changed(state=OrderState.CANCELLED, cancel_reason=reason)
+        case OrderCancelled(reason=reason, reason_code=code):
+            after = changed(
+                state=OrderState.CANCELLED,
+                cancel_reason=reason,
+                cancel_reason_code=code,
+            )
         case PaymentRefunded(amount=amount):
             payments = _with_refund(view.payments, event)
             refunded = _sum(view.amount_refunded, amount)

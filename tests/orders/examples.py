@@ -2,6 +2,7 @@
 
 from contexts.orders.domain.commands import PlaceOrder
 from contexts.orders.events import (
+    CancelReason,
     Money,
     OrderCancelled,
     OrderDelivered,
@@ -49,7 +50,11 @@ SECOND_PAYMENT = PaymentReceived(payment_id="payment-2", amount=euro(999))
 PAID = OrderPaid(amount_paid=euro(1999))
 SHIPPED = OrderShipped(carrier="post", tracking_number="T-1")
 DELIVERED = OrderDelivered()
-CANCELLED = OrderCancelled(reason="changed my mind", refund_due=euro(1000))
+CANCELLED = OrderCancelled(
+    reason="changed my mind",
+    reason_code=CancelReason.CUSTOMER_REQUEST,
+    refund_due=euro(1000),
+)
 REFUND = PaymentRefunded(payment_id="payment-1", refund_id="refund-1", amount=euro(400))
 
 EVERY_EVENT: tuple[OrderEvent, ...] = (

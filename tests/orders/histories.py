@@ -21,7 +21,7 @@ from contexts.orders.domain.commands import (
 )
 from contexts.orders.domain.order import ORDER_DECIDER
 from contexts.orders.domain.state import Order
-from contexts.orders.events import Money, OrderEvent, OrderLine
+from contexts.orders.events import CancelReason, Money, OrderEvent, OrderLine
 from contexts.orders.view import OrderView, fold_view
 from eventcore.decider import Refusal
 from eventcore.messages import Instant
@@ -93,8 +93,10 @@ def _deliver() -> Intent:
     return lambda _: DeliverOrder(order_id=ORDER_ID)
 
 
-def _cancel() -> Intent:
-    return lambda _: CancelOrder(order_id=ORDER_ID, reason="changed my mind")
+def _cancel(reason_code: CancelReason) -> Intent:
+    return lambda _: CancelOrder(
+        order_id=ORDER_ID, reason="changed my mind", reason_code=reason_code
+    )
 
 
 def _refund(payment_id: str, refund_id: str, amount: Money) -> Intent:
@@ -129,7 +131,7 @@ INTENTS = st.one_of(
     st.builds(_pay, PAYMENTS, st.just("EUR"), st.just(0)),
     st.builds(_ship, st.sampled_from(["T-1", "T-2"])),
     st.builds(_deliver),
-    st.builds(_cancel),
+    st.builds(_cancel, st.sampled_from(CancelReason)),
     st.builds(_refund, PAYMENTS, REFUNDS, MONEY),
     st.builds(_refund, PAYMENTS, REFUNDS, st.just(CENT)),
 )

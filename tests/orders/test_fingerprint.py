@@ -27,6 +27,9 @@ GOLDEN = {
 }
 """Journals hold these: a retry that comes after an upgrade must still be known."""
 
+CODED_CANCELLATION = "e8d6eb1448766cb6355a4908b45c5cde"
+"""As is this one, of the cancellation above with the code FRAUD."""
+
 UNKNOWN_FIELD = b"\xc0\x3e\x01"
 """Field number 1000 with the value 1, as a newer client may send it."""
 
@@ -84,6 +87,19 @@ def test_delivery_spelling_and_bytes_do_not_make_another_command(
     assert of(name, sent) == of(name, FORMS[name].request())
 
 
+def test_cancelling_for_another_reason_is_cancelling_without_a_code() -> None:
+    """A retry of a cancellation from before there were codes finds its stored row."""
+    form = FORMS["CancelOrder"]
+    said = form.request(reason_code="CANCEL_REASON_OTHER")
+    assert of("CancelOrder", said) == of("CancelOrder", form.request())
+    assert of("CancelOrder", said).digest.hex() == GOLDEN["CancelOrder"]
+
+
+def test_the_canonical_form_of_a_cancellation_with_a_code_is_frozen() -> None:
+    request = FORMS["CancelOrder"].request(reason_code="CANCEL_REASON_FRAUD")
+    assert of("CancelOrder", request).digest.hex() == CODED_CANCELLATION
+
+
 def test_placing_with_expected_version_0_is_placing_without() -> None:
     form = FORMS["PlaceOrder"]
     assert of("PlaceOrder", form.request(expected_version=0)) == of(
@@ -136,7 +152,13 @@ CONTENT: dict[str, list[dict[str, Any]]] = {
         {"tracking_number": "T-2"},
     ],
     "DeliverOrder": [],
-    "CancelOrder": [{"reason": "another"}],
+    "CancelOrder": [
+        {"reason": "another"},
+        {"reason_code": "CANCEL_REASON_CUSTOMER_REQUEST"},
+        {"reason_code": "CANCEL_REASON_OUT_OF_STOCK"},
+        {"reason_code": "CANCEL_REASON_PAYMENT_FAILED"},
+        {"reason_code": "CANCEL_REASON_FRAUD"},
+    ],
     "RefundPayment": [
         {"payment_id": "refund-1", "refund_id": "payment-1"},
         {"payment_id": "p"},

@@ -18,6 +18,7 @@ from contexts.orders.domain.commands import (
 )
 from contexts.orders.domain.order import decide
 from contexts.orders.events import (
+    CancelReason,
     OrderCancelled,
     OrderDelivered,
     OrderEvent,
@@ -86,7 +87,13 @@ FIRST_PAID_BACK = (
 
 
 def cancelled(refund_due: int) -> tuple[OrderEvent, ...]:
-    return (OrderCancelled(reason="too late", refund_due=euro(refund_due)),)
+    return (
+        OrderCancelled(
+            reason="too late",
+            reason_code=CancelReason.OUT_OF_STOCK,
+            refund_due=euro(refund_due),
+        ),
+    )
 
 
 ADD = AddOrderLine(order_id=ORDER_ID, line=CHEESE)
@@ -102,7 +109,9 @@ SAME_PAYMENT = RecordPayment(
 SHIP = ShipOrder(order_id=ORDER_ID, carrier="post", tracking_number="T-1")
 SHIP_ELSEWHERE = ShipOrder(order_id=ORDER_ID, carrier="post", tracking_number="T-2")
 DELIVER = DeliverOrder(order_id=ORDER_ID)
-CANCEL = CancelOrder(order_id=ORDER_ID, reason="too late")
+CANCEL = CancelOrder(
+    order_id=ORDER_ID, reason="too late", reason_code=CancelReason.OUT_OF_STOCK
+)
 REFUND = RefundPayment(
     order_id=ORDER_ID, payment_id="payment-1", refund_id="refund-2", amount=euro(600)
 )
@@ -174,7 +183,11 @@ def test_a_wrong_state_is_named_with_the_states_that_would_do(
     )
 
 
-def test_a_cancelled_order_is_cancelled_again_whatever_the_reason() -> None:
+@pytest.mark.parametrize("reason_code", CancelReason)
+def test_a_cancelled_order_is_cancelled_again_whatever_the_reason(
+    reason_code: CancelReason,
+) -> None:
     given(*CANCELLED_ORDER).when(
-        decide, CancelOrder(order_id=ORDER_ID, reason="another one")
+        decide,
+        CancelOrder(order_id=ORDER_ID, reason="another one", reason_code=reason_code),
     ).then_nothing()

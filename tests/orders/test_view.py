@@ -3,6 +3,7 @@
 import pytest
 
 from contexts.orders.events import (
+    CancelReason,
     OrderEvent,
     OrderLineAdded,
     OrderLineQuantityChanged,
@@ -104,10 +105,16 @@ def test_a_whole_life_is_in_the_view() -> None:
 
 def test_a_cancelled_order_shows_why() -> None:
     view = seen(*CANCELLED_ORDER)
-    assert (view.state, view.cancel_reason) == (
+    assert (view.state, view.cancel_reason, view.cancel_reason_code) == (
         OrderState.CANCELLED,
         "changed my mind",
+        CancelReason.CUSTOMER_REQUEST,
     )
+
+
+def test_an_order_that_is_not_cancelled_has_no_reason() -> None:
+    view = seen(*SHIPPED_ORDER)
+    assert (view.cancel_reason, view.cancel_reason_code) == ("", None)
 
 
 def test_lines_keep_the_order_in_which_they_were_added() -> None:

@@ -18,9 +18,10 @@ from contexts.orders.domain.commands import (
     RemoveOrderLine,
     ShipOrder,
 )
+from contexts.orders.events import CancelReason
 from contexts.orders.wire import commands as wire
 from eventcore.fields import FieldFaults
-from orderes.v1.command_service_pb2 import DESCRIPTOR as SERVICE_FILE
+from orderes.v1.command_service_pb2 import CommandEnvelope
 from tests.orders.examples import ORDER_ID, euro, line
 from tests.orders.requests import FORMS, wrong_fields
 
@@ -94,9 +95,18 @@ def wire_line(number: int, **changes: Any) -> dict[str, Any]:
 
 def test_every_command_of_the_domain_and_of_the_contract_is_read() -> None:
     names = {command.__name__ for command in get_args(OrderCommand)}
-    service = SERVICE_FILE.services_by_name["CommandService"]
+    of_contract = CommandEnvelope.DESCRIPTOR.oneofs_by_name["command"].fields
     assert set(FORMS) == set(COMMANDS) == set(REQUIRED) == names
-    assert {method.name for method in service.methods} - {"GetCommand"} == names
+    messages = {field.message_type for field in of_contract}
+    assert messages == {form.message.DESCRIPTOR for form in FORMS.values()}
+    assert messages == {each.DESCRIPTOR for each in get_args(wire.CommandRequest)}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_the_reader_of_every_request_is_found(name: str) -> None:
+    faults = FieldFaults()
+    assert wire.order_command(FORMS[name].request(), faults) == COMMANDS[name]
+    assert faults.violations == []
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -139,6 +149,30 @@ def test_text_has_no_control_characters(
 @pytest.mark.parametrize("text", ["a b", "日本", "a\u00a0b", "\U0001f600"])
 def test_any_other_character_is_text(text: str) -> None:
     assert wrong("CancelOrder", reason=text) == {}
+
+
+@pytest.mark.parametrize("reason_code", CancelReason)
+def test_a_cancellation_may_have_a_code(reason_code: CancelReason) -> None:
+    form = FORMS["CancelOrder"]
+    request = form.request(reason_code=f"CANCEL_REASON_{reason_code.value}")
+    assert form.command(request) == CancelOrder(
+        order_id=ORDER_ID, reason="changed my mind", reason_code=reason_code
+    )
+
+
+def test_a_cancellation_without_a_code_is_for_another_reason() -> None:
+    unspecified = FORMS["CancelOrder"].request(reason_code=0)
+    for request in (unspecified, FORMS["CancelOrder"].request()):
+        command = FORMS["CancelOrder"].command(request)
+        assert isinstance(command, CancelOrder)
+        assert command.reason_code is CancelReason.OTHER
+
+
+@pytest.mark.parametrize("number", [-1, 6, 99])
+def test_a_code_that_is_not_of_the_contract_is_refused(number: int) -> None:
+    assert wrong("CancelOrder", reason_code=number) == {
+        "reason_code": f"is {number}, which is no CancelReason"
+    }
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -323,6 +357,7 @@ CHANGES: dict[str, st.SearchStrategy[Any]] = {
     "carrier": TEXTS,
     "tracking_number": TEXTS,
     "reason": TEXTS,
+    "reason_code": st.integers(-1, 7),
 }
 
 

@@ -7,6 +7,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from contexts.orders.wire import commands as wire
 from contexts.orders.wire.commands import Delivery
+from eventcore.command_gateway import WaitFor
 from eventcore.fields import DURATION_SECONDS_MAX, FieldFaults
 from eventcore.messages import Lane
 from orderes.v1 import command_pb2
@@ -26,7 +27,12 @@ def wrong_options(**options: Any) -> set[str]:
 
 
 def test_a_command_is_delivered_by_the_defaults_where_nothing_is_said() -> None:
-    assert read_delivery() == Delivery(lane=None, max_wait_seconds=10.0)
+    assert read_delivery() == Delivery(
+        lane=None,
+        max_wait_seconds=10.0,
+        wait_for=WaitFor.ACCEPTED,
+        validate_only=False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,7 +89,13 @@ def test_every_lane_of_the_contract_can_be_asked_for(
 def test_every_wait_of_the_contract_can_be_asked_for(
     wait_for: command_pb2.WaitFor.ValueType,
 ) -> None:
-    assert read_delivery(wait_for=wait_for) == read_delivery()
+    name = command_pb2.WaitFor.Name(wait_for).removeprefix("WAIT_FOR_")
+    expected = WaitFor.ACCEPTED if name == "UNSPECIFIED" else WaitFor[name]
+    assert read_delivery(wait_for=wait_for).wait_for is expected
+
+
+def test_a_command_is_only_validated_if_asked_for() -> None:
+    assert read_delivery(validate_only=True).validate_only
 
 
 @pytest.mark.parametrize("name", FORMS)

@@ -9,10 +9,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contexts.orders.events import ORDER_CATEGORY, OrderEvent
+from contexts.orders.events import ORDER_CATEGORY, CancelReason, OrderEvent
 from contexts.orders.schemas import order_codec
 from contexts.orders.view import OrderState, OrderView, PaymentState, fold_view
+from contexts.orders.wire.answers import event_to_answer
 from contexts.orders.wire.values import (
+    cancel_reason_from_proto,
     instant_from_timestamp,
     order_from_proto,
     order_to_proto,
@@ -22,6 +24,7 @@ from contexts.orders.wire.values import (
     timestamp,
 )
 from eventcore.messages import EventEnvelope, StreamId, Trace
+from orderes.events.v1 import events_pb2
 from orderes.events.v1.events_pb2 import RecordedEvent
 from orderes.v1 import order_pb2
 from tests.orders.examples import (
@@ -44,7 +47,7 @@ def stored(value: Any) -> Any:
 
 
 def plain(message: Any) -> Any:
-    """A message as dicts and lists, with its 64-bit integers as integers."""
+    """A message as dicts and lists, with its 64-bit integers as integers and codes by name."""
     return _numbers(
         MessageToDict(
             message,
@@ -63,6 +66,8 @@ def _numbers(value: Any) -> Any:
             }
         case list():
             return [_numbers(item) for item in value]
+        case str():
+            return value.removeprefix("CANCEL_REASON_")
         case _:
             return value
 
@@ -114,6 +119,9 @@ def test_an_order_on_the_wire_says_what_the_view_says(view: OrderView) -> None:
     assert names["payment_state"] == f"PAYMENT_STATE_{view.payment_state.value}"
     assert message.position == view.position
     assert message.cancel_reason == view.cancel_reason
+    assert names["cancel_reason_code"] == (
+        view.cancel_reason_code.value if view.cancel_reason_code else "UNSPECIFIED"
+    )
     assert message.place_time.ToMicroseconds() == view.place_time
     assert message.update_time.ToMicroseconds() == view.update_time
     assert [payment.payment_id for payment in message.payments] == [
@@ -133,6 +141,39 @@ def test_the_states_are_those_of_the_contract() -> None:
     } - {"PAYMENT_STATE_UNSPECIFIED"}
     assert state_from_proto(0) is None
     assert state_from_proto(99) is None
+
+
+def test_the_codes_of_cancellations_are_those_of_the_contract() -> None:
+    names = {f"CANCEL_REASON_{reason.value}" for reason in CancelReason}
+    for contract in (order_pb2.CancelReason, events_pb2.CancelReason):
+        assert {*contract.keys()} - {"CANCEL_REASON_UNSPECIFIED"} == names
+    of_events: list[tuple[str, int]] = [*events_pb2.CancelReason.items()]
+    assert of_events == [*order_pb2.CancelReason.items()]
+    for number in order_pb2.CancelReason.values():
+        reason = cancel_reason_from_proto(number)
+        assert (reason is None) == (number == order_pb2.CANCEL_REASON_UNSPECIFIED)
+    assert cancel_reason_from_proto(99) is None
+
+
+def test_an_event_of_an_older_version_is_listed_as_one_of_the_newest() -> None:
+    stored = EventEnvelope(
+        position=7,
+        event_id="0190a6b2-7c1e-7d3f-8a4b-000000000002",
+        stream=StreamId(ORDER_CATEGORY, ORDER_ID),
+        stream_version=3,
+        type="OrderCancelled",
+        schema_version=1,
+        record_time=1,
+        payload=(
+            '{"reason":"late","refund_due":{"currency_code":"EUR","minor_units":1}}'
+        ),
+        trace=Trace(correlation_id="flow-1"),
+    )
+    message = RecordedEvent.FromString(event_to_answer(stored))
+    assert message.schema_version == 2
+    cancelled = message.order_cancelled
+    assert (cancelled.reason, cancelled.refund_due.minor_units) == ("late", 1)
+    assert cancelled.reason_code == events_pb2.CANCEL_REASON_OTHER
 
 
 @pytest.mark.parametrize("event", EVERY_EVENT)
@@ -167,7 +208,7 @@ def test_an_event_is_listed_with_its_envelope_and_all_that_it_holds(
     assert message == RecordedEvent(
         event_id="0190a6b2-7c1e-7d3f-8a4b-000000000002",
         type=event_type,
-        schema_version=1,
+        schema_version=schema_version,
         order_id=ORDER_ID,
         order_version=3,
         position=7,

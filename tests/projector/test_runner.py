@@ -4,13 +4,22 @@ import pytest
 from structlog.testing import capture_logs
 
 from eventcore.checkpoints import Checkpoint
-from eventcore.errors import StartFailed, StoreUnavailable, UnknownEvent
+from eventcore.errors import (
+    MalformedEvent,
+    StartFailed,
+    StoreUnavailable,
+    UnknownEvent,
+)
 from eventcore.memory.write_store import MemoryWriteStore
 from tests.orders.examples import FIRST_PAYMENT as PAYMENT
 from tests.orders.examples import PAID_ORDER, PLACED
 from tests.projector.scene import STORE_ID, Scene
 from tests.support.envelopes import an_id
 from tests.support.order_log import OrderLog, an_order_append
+
+
+def an_unknown_event() -> UnknownEvent:
+    return UnknownEvent(event_id=an_id(), type="Odd", schema_version=3, position=1)
 
 
 def test_every_event_is_applied_once_and_in_order(scene: Scene) -> None:
@@ -149,7 +158,7 @@ def test_a_projection_that_fails_stops_alone_before_that_event(scene: Scene) -> 
 
 def test_it_does_not_go_on_by_itself_and_the_other_does(scene: Scene) -> None:
     scene.log.append(an_id(), PLACED)
-    scene.first.poison[1] = UnknownEvent(type="Odd", schema_version=3, position=1)
+    scene.first.poison[1] = an_unknown_event()
     scene.catch_up()
     scene.first.poison.clear()
     scene.log.append(an_id(), PLACED)
@@ -165,11 +174,24 @@ def test_it_does_not_go_on_by_itself_and_the_other_does(scene: Scene) -> None:
 
 def test_an_unknown_event_says_which_and_what_to_do(scene: Scene) -> None:
     scene.log.append(an_id(), PLACED)
-    scene.first.poison[1] = UnknownEvent(type="Odd", schema_version=3, position=1)
+    scene.first.poison[1] = an_unknown_event()
     with capture_logs() as logs:
         scene.catch_up()
-    assert "Odd version 3 at position 1" in logs[0]["error"]
+    assert "at position 1, Odd version 3" in logs[0]["error"]
     assert "run the release that wrote the event" in logs[0]["remedy"]
+    assert logs[0]["exc_info"] is None
+
+
+def test_an_event_whose_payload_is_not_of_its_schema_says_so(scene: Scene) -> None:
+    (event,) = scene.log.append(an_id(), PLACED)
+    scene.first.poison[1] = MalformedEvent(
+        event_id=event.event_id, type=event.type, schema_version=1, position=1
+    )
+    with capture_logs() as logs:
+        scene.catch_up()
+    assert "is no OrderPlaced of version 1" in logs[0]["error"]
+    assert (logs[0]["event_id"], logs[0]["event_position"]) == (event.event_id, 1)
+    assert "put back a write store" in logs[0]["remedy"]
     assert logs[0]["exc_info"] is None
 
 

@@ -15,7 +15,7 @@ from contexts.orders.read.tables import order_key
 from contexts.orders.schemas import order_codec
 from contexts.orders.view import OrderView, fold_view
 from contexts.orders.wire.answers import event_to_answer, order_to_answer
-from eventcore.errors import CorruptLog, UnknownEvent
+from eventcore.errors import CorruptLog, MalformedEvent, UnknownEvent
 from eventcore.memory.read_store import MemoryReadStore
 from eventcore.messages import EventEnvelope
 from eventcore.projection import Projection
@@ -163,6 +163,16 @@ def test_an_event_that_this_code_does_not_know_is_an_error(
     with pytest.raises(UnknownEvent) as caught:
         rows_after(projection, [replace(event, **change)])  # type: ignore[arg-type]
     assert caught.value.position == 1
+
+
+@pytest.mark.parametrize("projection", PROJECTIONS)
+def test_an_event_whose_payload_is_not_of_its_schema_is_an_error(
+    projection: Projection,
+) -> None:
+    (event,) = a_log([(ORDER_ID, PLACED)])
+    with pytest.raises(MalformedEvent) as caught:
+        rows_after(projection, [replace(event, payload="{}")])
+    assert caught.value.event_id == event.event_id
 
 
 def test_an_event_that_skips_a_version_is_an_error() -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Column, MetaData, Table, Text, select, text
 
 from eventcore.checkpoints import Checkpoint
 from eventcore.errors import StartFailed, StoreUnavailable
@@ -34,6 +34,12 @@ def write(store: SqlReadStore, name: str, checkpoint: Checkpoint) -> None:
             checkpoint, expected_position=None if before is None else before.position
         )
         unit.commit()
+
+
+def is_there(store: SqlReadStore, name: str) -> tuple[bool, Checkpoint | None]:
+    with store.begin() as unit:
+        found = unit.tables.fetch(things, [(name,)])
+        return (name,) in found, unit.checkpoints.get("things")
 
 
 @pytest.fixture
@@ -69,11 +75,60 @@ def test_what_was_committed_is_there_after_a_restart(path: Path) -> None:
     store.close()
 
 
-def test_tables_of_another_release_are_not_touched(path: Path) -> None:
-    make(path, schema_version=7).close()
-    with pytest.raises(StartFailed, match=r"version 7.*remove read\.db"):
-        make(path, schema_version=8)
-    make(path, schema_version=7).close()
+def test_tables_of_a_newer_release_are_not_touched(path: Path) -> None:
+    store = make(path, schema_version=8)
+    write(store, "a", CHECKPOINT)
+    store.close()
+    with pytest.raises(StartFailed, match=r"version 8.*remove read\.db"):
+        make(path, schema_version=7)
+    store = make(path, schema_version=8)
+    assert store.replaced_version is None
+    assert is_there(store, "a") == (True, CHECKPOINT)
+    store.close()
+
+
+def test_tables_of_an_older_release_are_emptied(path: Path) -> None:
+    store = make(path, schema_version=7)
+    assert store.replaced_version is None
+    write(store, "a", CHECKPOINT)
+    store.close()
+    store = make(path, schema_version=8)
+    assert store.replaced_version == 7
+    assert is_there(store, "a") == (False, None)
+    write(store, "b", CHECKPOINT)
+    store.close()
+    store = make(path, schema_version=8)
+    assert store.replaced_version is None
+    assert is_there(store, "b") == (True, CHECKPOINT)
+    store.close()
+
+
+def test_a_table_of_an_older_release_gets_its_new_columns(path: Path) -> None:
+    engine = owner_engine(path, durable=False)
+    older = Table("things", MetaData(), Column("old_name", Text, primary_key=True))
+    SqlReadStore(engine, tables=[older], schema_version=7).close()
+    store = make(path, schema_version=8)
+    write(store, "a", CHECKPOINT)
+    assert is_there(store, "a") == (True, CHECKPOINT)
+    store.close()
+
+
+def test_emptying_an_older_release_is_all_or_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(*_arguments: object, **_options: object) -> None:
+        raise RuntimeError("power cut")
+
+    store = make(path, schema_version=7)
+    write(store, "a", CHECKPOINT)
+    store.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(things, "create", cut_off)
+        with pytest.raises(RuntimeError, match="power cut"):
+            make(path, schema_version=8)
+    store = make(path, schema_version=7)
+    assert is_there(store, "a") == (True, CHECKPOINT)
+    store.close()
 
 
 def test_a_new_read_model_gets_its_tables_beside_the_others(path: Path) -> None:
@@ -113,7 +168,29 @@ async def test_a_file_without_its_tables_is_unavailable(
         await names_and_position(snapshots)
 
 
-async def test_tables_of_another_release_are_not_read(
+async def test_tables_of_an_older_release_are_not_made_anew_yet(
+    path: Path,
+) -> None:
+    store = await asyncio.to_thread(lambda: make(path, schema_version=1))
+    await asyncio.to_thread(write, store, "old", CHECKPOINT)
+    await asyncio.to_thread(store.close)
+    snapshots = SqlReadSnapshots(
+        async_reader_engine(path, connections=1), schema_version=2
+    )
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="older release"):
+            await names_and_position(snapshots)
+    store = await asyncio.to_thread(lambda: make(path, schema_version=2))
+    with pytest.raises(StoreUnavailable, match="not made yet"):
+        await names_and_position(snapshots)
+    await asyncio.to_thread(write, store, "new", CHECKPOINT)
+    assert await names_and_position(snapshots) == (["new"], 1)
+    await snapshots.close()
+    await asyncio.to_thread(store.close)
+    await connections_ended()
+
+
+async def test_tables_of_a_newer_release_are_not_read(
     snapshots: SqlReadSnapshots, path: Path
 ) -> None:
     store = await asyncio.to_thread(lambda: make(path, schema_version=2))

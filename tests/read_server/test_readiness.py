@@ -43,7 +43,32 @@ async def test_until_there_are_read_models_it_is_up_and_says_so(
         assert answer.order.order_id == order_id
 
 
-async def test_read_models_of_another_release_end_the_process(tmp_path: Path) -> None:
+async def test_read_models_of_an_older_release_are_waited_for(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, poll_seconds=NEVER)
+    older = await asyncio.to_thread(
+        lambda: SqlReadStore(
+            owner_engine(scene.path, durable=False), tables=[], schema_version=1
+        )
+    )
+    await asyncio.to_thread(older.close)
+    async with scene.running():
+        failure = await failure_of(
+            scene.queries.GetOrder(GetOrderRequest(order_id=an_id()))
+        )
+        assert (failure.code, failure.reason) == (
+            grpc.StatusCode.UNAVAILABLE,
+            "STORE_UNAVAILABLE",
+        )
+        assert "older release" in failure.message
+        assert not await scene.is_serving()
+        order_id = await scene.place()
+        await scene.ready()
+        answer = await scene.queries.GetOrder(GetOrderRequest(order_id=order_id))
+        assert answer.order.order_id == order_id
+    assert scene.stop.error is None
+
+
+async def test_read_models_of_a_newer_release_end_the_process(tmp_path: Path) -> None:
     scene = Scene(tmp_path, poll_seconds=NEVER)
     store = await asyncio.to_thread(
         lambda: SqlReadStore(

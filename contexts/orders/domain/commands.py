@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from contexts.orders.events import Money, OrderLine
+from contexts.orders.events import CancelReason, Money, OrderLine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +71,7 @@ class CancelOrder:
 
     order_id: str
     reason: str
+    reason_code: CancelReason = CancelReason.OTHER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

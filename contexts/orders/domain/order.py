@@ -208,7 +208,13 @@ def _cancel_order(command: CancelOrder, order: Order) -> list[OrderEvent]:
     if order.status is Status.CANCELLED:
         return []
     _require_status(command, order, (Status.PLACED, Status.PAID))
-    return [OrderCancelled(reason=command.reason, refund_due=order.money(order.paid))]
+    return [
+        OrderCancelled(
+            reason=command.reason,
+            reason_code=command.reason_code,
+            refund_due=order.money(order.paid),
+        )
+    ]
 
 
 def _refund_payment(command: RefundPayment, order: Order) -> list[OrderEvent]:

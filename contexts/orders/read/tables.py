@@ -27,8 +27,10 @@ from sqlalchemy import (
     Text,
 )
 
-READ_SCHEMA_VERSION = 1
-"""Counts the changes of tables that exist. A new table beside them is no change."""
+READ_SCHEMA_VERSION = 2
+"""Counts the changes of tables that exist, and of what stands in them: read models of an older
+version are made anew from the log. A new table beside them is no change. In version 2 the answers
+have the code of a cancellation."""
 
 _BIGINT = BigInteger().with_variant(Integer(), "sqlite")
 # SQLite makes a column the row's own key only if it says INTEGER.

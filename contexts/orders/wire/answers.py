@@ -26,6 +26,7 @@ def event_to_answer(envelope: EventEnvelope) -> bytes:
 
     Raises:
         UnknownEvent: its type or its schema version is not of this code.
+        MalformedEvent: its payload is not of its schema.
     """
     message = recorded_event(envelope, order_codec.decode(envelope))
     return message.SerializeToString(deterministic=True)

@@ -5,6 +5,7 @@ from typing import assert_never
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from contexts.orders.events import (
+    CancelReason,
     Money,
     OrderCancelled,
     OrderDelivered,
@@ -19,6 +20,7 @@ from contexts.orders.events import (
     PaymentReceived,
     PaymentRefunded,
 )
+from contexts.orders.schemas import order_codec
 from contexts.orders.view import (
     OrderState,
     OrderView,
@@ -45,6 +47,19 @@ _STATES_BY_NUMBER: dict[int, OrderState] = {
 _PAYMENT_STATES = {
     state: order_pb2.PaymentState.Value(f"PAYMENT_STATE_{state.value}")
     for state in PaymentState
+}
+
+_CANCEL_REASONS = {
+    reason: order_pb2.CancelReason.Value(f"CANCEL_REASON_{reason.value}")
+    for reason in CancelReason
+}
+_CANCEL_REASONS_BY_NUMBER: dict[int, CancelReason] = {
+    number: reason for reason, number in _CANCEL_REASONS.items()
+}
+
+_CANCEL_REASONS_OF_EVENTS = {
+    reason: events_pb2.CancelReason.Value(f"CANCEL_REASON_{reason.value}")
+    for reason in CancelReason
 }
 
 
@@ -81,6 +96,11 @@ def state_from_proto(number: int) -> OrderState | None:
     return _STATES_BY_NUMBER.get(number)
 
 
+def cancel_reason_from_proto(number: int) -> CancelReason | None:
+    """The code of a number; None for UNSPECIFIED and for numbers that are not of the contract."""
+    return _CANCEL_REASONS_BY_NUMBER.get(number)
+
+
 def order_to_proto(view: OrderView) -> order_pb2.Order:
     """An order as clients see it."""
     message = order_pb2.Order(
@@ -102,6 +122,9 @@ def order_to_proto(view: OrderView) -> order_pb2.Order:
         amount_refunded=money_to_proto(view.amount_refunded),
         payments=[_payment_to_proto(payment) for payment in view.payments],
         cancel_reason=view.cancel_reason,
+        cancel_reason_code=order_pb2.CANCEL_REASON_UNSPECIFIED
+        if view.cancel_reason_code is None
+        else _CANCEL_REASONS[view.cancel_reason_code],
         version=view.version,
         position=view.position,
         place_time=timestamp(view.place_time),
@@ -160,6 +183,7 @@ def order_from_proto(message: order_pb2.Order) -> OrderView:
         if message.HasField("shipment")
         else None,
         cancel_reason=message.cancel_reason,
+        cancel_reason_code=cancel_reason_from_proto(message.cancel_reason_code),
         version=message.version,
         position=message.position,
         place_time=instant_from_timestamp(message.place_time),
@@ -190,11 +214,11 @@ def _shipment_from_proto(message: order_pb2.Shipment) -> ShipmentView:
 def recorded_event(
     envelope: EventEnvelope, event: OrderEvent
 ) -> events_pb2.RecordedEvent:
-    """An event with its envelope, as it is listed and published."""
+    """An event with its envelope, as it is listed and published: in its newest form."""
     message = events_pb2.RecordedEvent(
         event_id=envelope.event_id,
         type=envelope.type,
-        schema_version=envelope.schema_version,
+        schema_version=order_codec.schema_version_of(event),
         order_id=envelope.stream.key,
         order_version=envelope.stream_version,
         position=envelope.position,
@@ -239,6 +263,7 @@ def _set_payload(message: events_pb2.RecordedEvent, event: OrderEvent) -> None: 
         case OrderCancelled():
             cancelled = message.order_cancelled
             cancelled.reason = event.reason
+            cancelled.reason_code = _CANCEL_REASONS_OF_EVENTS[event.reason_code]
             cancelled.refund_due.CopyFrom(money_to_proto(event.refund_due))
         case PaymentRefunded():
             refunded = message.payment_refunded

@@ -9,6 +9,8 @@ from contexts.orders.domain.state import Order
 from contexts.orders.events import ORDER_CATEGORY, OrderEvent
 from contexts.orders.schemas import order_codec
 from contexts.orders.view import OrderView, evolve_view
+from contexts.orders.write.snapshots import OrderSnapshots
+from contexts.orders.write.weight import weigh_order
 from eventcore.aggregate import Aggregate, CommandHandler
 from eventcore.messages import EventEnvelope
 
@@ -31,6 +33,8 @@ ORDER: Aggregate[OrderCommand, Order, OrderEvent, OrderView] = Aggregate(
     codec=order_codec,
     evolve_view=_evolve,
     creates=frozenset({PlaceOrder}),
+    snapshots=OrderSnapshots(),
+    weigh=weigh_order,
 )
 
 ORDER_HANDLERS: Sequence[CommandHandler] = [
