@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from eventcore.errors import FieldViolation, InvalidFields
 
@@ -23,12 +23,31 @@ class FieldFaults:
     pass can name all faults. No description repeats the text that it complains about.
     """
 
-    def __init__(self, violations: Iterable[FieldViolation] = ()) -> None:
+    def __init__(
+        self, violations: Iterable[FieldViolation] = (), *, prefix: str = ""
+    ) -> None:
+        """Goes on from violations that were found before.
+
+        Args:
+            violations: They are named as they are.
+            prefix: Stands before the name of every field that is found wrong from now on, as in
+                "commands[3].".
+        """
         self._violations = list(violations)
+        self._prefix = prefix
+
+    @property
+    def violations(self) -> Sequence[FieldViolation]:
+        """What is wrong so far."""
+        return self._violations
 
     def add(self, field: str, description: str) -> None:
         """Names a fault."""
-        self._violations.append(FieldViolation(field, description))
+        self._violations.append(FieldViolation(self._prefix + field, description))
+
+    def extend(self, violations: Iterable[FieldViolation]) -> None:
+        """Takes over faults that other checks have named."""
+        self._violations.extend(violations)
 
     def raise_if_any(self) -> None:
         """Ends the checks.

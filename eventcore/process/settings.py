@@ -165,8 +165,9 @@ def _metavar(field: FieldInfo) -> str:
     if any(isinstance(item, AfterValidator) for item in field.metadata):
         return "HOST:PORT"
     annotation = field.annotation
-    if get_origin(annotation) is Literal:
-        return "[" + "|".join(map(str, get_args(annotation))) + "]"
+    for choice in (annotation, *get_args(annotation)):  # It may be Literal[…] | None.
+        if get_origin(choice) is Literal:
+            return "[" + "|".join(map(str, get_args(choice))) + "]"
     kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
     kind = kinds[0] if kinds else annotation
     if kind is int:

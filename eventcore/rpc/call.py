@@ -1,5 +1,6 @@
 """What the edge knows of the RPC under way."""
 
+import asyncio
 import re
 from collections.abc import Iterable
 from contextvars import ContextVar
@@ -13,8 +14,12 @@ CORRELATION_ID = "x-correlation-id"
 CAUSATION_ID = "x-causation-id"
 TRACEPARENT = "traceparent"
 
-_TRACE_ID = re.compile(r"[\x20-\x7e]{1,128}")
-_TRACE_ID_FORM = "must be 1 to 128 printable ASCII characters"
+TRACE_ID = re.compile(r"[\x20-\x7e]{1,128}")
+TRACE_ID_FORM = "1 to 128 printable ASCII characters"
+
+METADATA_ENTRY_BYTES = 32
+"""What an entry of metadata counts for beside its key and its value, as HTTP/2 counts headers:
+https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2."""
 
 # https://www.w3.org/TR/trace-context/#traceparent-header: version, trace id, parent id, flags. A
 # version above 00 may go on after the flags.
@@ -43,6 +48,9 @@ class Call:
     subject: dict[str, str] = field(default_factory=dict)
     """What the call is about, as in {"command_id": …}. The servicer fills it as
     soon as it knows; every error answer and every error log carries it."""
+    draining: asyncio.Event = field(default_factory=asyncio.Event, compare=False)
+    """Set when the server begins to drain. A call that goes on without a bound ends itself then,
+    with what it has taken in answered; any other call need not look."""
 
 
 _CURRENT: ContextVar[Call] = ContextVar("orderes_call")
@@ -62,32 +70,51 @@ def enter_call(call: Call) -> None:
     _CURRENT.set(call)
 
 
-def call_of(method: str, metadata: Iterable[tuple[str, str | bytes]]) -> Call:
+def call_of(
+    method: str,
+    metadata: Iterable[tuple[str, str | bytes]],
+    *,
+    metadata_bytes_max: int,
+    draining: asyncio.Event,
+) -> Call:
     """The call that the metadata of a request describes."""
     correlation_id = causation_id = ""
     traceparent: str | bytes = ""
     violations: list[FieldViolation] = []
+    size = 0
     for key, value in metadata:
+        size += len(key) + len(value) + METADATA_ENTRY_BYTES
         if key == CORRELATION_ID:
             correlation_id = _trace_id(key, value, violations)
         elif key == CAUSATION_ID:
             causation_id = _trace_id(key, value, violations)
         elif key == TRACEPARENT:
             traceparent = value
+    if size > metadata_bytes_max:
+        violations.append(_too_much_metadata(size, metadata_bytes_max))
     return Call(
         method=method,
         correlation_id=correlation_id or str(uuid7()),
         causation_id=causation_id,
         traceparent=_trace_context(traceparent) if traceparent else "",
         violations=violations,
+        draining=draining,
+    )
+
+
+def _too_much_metadata(size: int, bytes_max: int) -> FieldViolation:
+    return FieldViolation(
+        "metadata",
+        f"has {size} bytes, at most {bytes_max} are allowed: keys, values, and "
+        f"{METADATA_ENTRY_BYTES} for each entry",
     )
 
 
 def _trace_id(key: str, value: str | bytes, violations: list[FieldViolation]) -> str:
     """The id, or "" after its violation is noted."""
-    if isinstance(value, str) and _TRACE_ID.fullmatch(value):
+    if isinstance(value, str) and TRACE_ID.fullmatch(value):
         return value
-    violations.append(FieldViolation(key, _TRACE_ID_FORM))
+    violations.append(FieldViolation(key, f"must be {TRACE_ID_FORM}"))
     return ""
 
 

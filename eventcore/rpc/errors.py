@@ -8,7 +8,7 @@
     CONFLICT        ABORTED
     EXHAUSTED       RESOURCE_EXHAUSTED      RetryInfo
     UNAVAILABLE     UNAVAILABLE             RetryInfo
-    FAULT           INTERNAL                (nothing of the error itself)
+    FAULT           INTERNAL                (nothing of the error itself, unless it is stored)
 
 RetryInfo, and the trailer grpc-retry-pushback-ms with the same delay, come with every error that
 says how long to wait. Client libraries honour only the trailer.
@@ -29,8 +29,14 @@ from google.rpc.error_details_pb2 import (
 )
 from google.rpc.status_pb2 import Status
 
-from eventcore.errors import EventCoreError, FieldViolation, InvalidFields, Refusal
-from eventcore.messages import Kind, RefusalRecord
+from eventcore.errors import (
+    EventCoreError,
+    FieldViolation,
+    InvalidFields,
+    Refusal,
+    StoredError,
+)
+from eventcore.messages import ErrorRecord, Kind
 from eventcore.rpc.call import CORRELATION_ID, Call
 
 STATUS_DETAILS = "grpc-status-details-bin"
@@ -48,6 +54,9 @@ VALUE_BYTES_MAX = 256
 RETRY_DELAY_SECONDS_MAX = 30.0
 RETRY_JITTER = 0.2
 """A delay is spread by ±20 %, so that clients refused at once do not come back at once."""
+
+CAUSE_FACT = "cause"
+"""What broke a command that is stored as failed: operators see it, clients do not."""
 
 FAULT_MESSAGE = "internal error; give the operator the correlation id"
 
@@ -75,36 +84,66 @@ class ErrorAnswer:
     trailers: tuple[tuple[str, str | bytes], ...]
 
 
-def status_of(error: EventCoreError | RefusalRecord) -> int:
+def status_of(error: EventCoreError | ErrorRecord) -> int:
     """The number of the status, as in google.rpc.Code, that the error is answered with."""
     number: int = _CODES[error.kind].value[0]
     return number
 
 
 def is_fault(error: BaseException) -> bool:
-    """Whether the error is one of the server's own, to be logged and not to be shown."""
+    """Whether the error is one of the server's own, to be logged and not to be shown.
+
+    The fault that a command was given up for is not: it was logged when it happened, and is what
+    is stored.
+    """
+    if isinstance(error, StoredError):
+        return False
     return not isinstance(error, EventCoreError) or error.kind is Kind.FAULT
+
+
+def client_facts(error: EventCoreError, subject: Mapping[str, str]) -> dict[str, str]:
+    """What a client is told of an error that is no fault, by name.
+
+    Args:
+        error: The error.
+        subject: What the command or the call is about. It stands, whatever an error brings along.
+    """
+    facts: dict[str, str] = {}
+    if isinstance(error, InvalidFields) and len(error.violations) > VIOLATIONS_MAX:
+        facts["violations_total"] = str(len(error.violations))
+    facts |= subject
+    hidden = CAUSE_FACT if isinstance(error, StoredError) else None
+    for name, text in error.facts.items():
+        if name != hidden:
+            facts.setdefault(name, text)
+    return facts
+
+
+def retry_delay_ms(error: EventCoreError) -> int | None:
+    """How long a client is told to wait, spread and bounded; None where waiting does not help."""
+    if error.retry_delay_seconds is None:
+        return None
+    spread = random.uniform(1 - RETRY_JITTER, 1 + RETRY_JITTER)  # noqa: S311  # No secret.
+    return round(
+        1000 * min(error.retry_delay_seconds * spread, RETRY_DELAY_SECONDS_MAX)
+    )
 
 
 def answer_of(error: BaseException, call: Call, *, domain: str) -> ErrorAnswer:
     """The answer that tells the client of the error."""
-    if not isinstance(error, EventCoreError) or error.kind is Kind.FAULT:
+    if not isinstance(error, EventCoreError) or is_fault(error):
         return _fault_answer(call, domain)
     code = _CODES[error.kind]
     message = cut(error.message, MESSAGE_BYTES_MAX)
     status = Status(code=status_of(error), message=message)
-    rule = error.rule if isinstance(error, Refusal) else ""
+    rule = error.rule if isinstance(error, Refusal | StoredError) else ""
     violations = error.violations if isinstance(error, InvalidFields) else ()
-    facts = {"rule": rule} if rule else {}
-    if len(violations) > VIOLATIONS_MAX:
-        facts["violations_total"] = str(len(violations))
-    # What the edge knows of the call stands, whatever an error brings along.
-    facts |= call.subject
-    facts |= {name: text for name, text in error.facts.items() if name not in facts}
+    about = {"rule": rule} if rule else {}
+    facts = about | client_facts(error, call.subject) | about
     _add(status, _error_info(error.reason, facts, call, domain))
     trailers: list[tuple[str, str | bytes]] = []
-    if error.retry_delay_seconds is not None:
-        delay_ms = _retry_delay_ms(error.retry_delay_seconds)
+    delay_ms = retry_delay_ms(error)
+    if delay_ms is not None:
         retry = RetryInfo()
         retry.retry_delay.FromMilliseconds(delay_ms)
         _add(status, retry)
@@ -180,11 +219,6 @@ def _bad_request(violations: Iterable[FieldViolation], room: int) -> BadRequest:
             break
         request.field_violations.append(named)
     return request
-
-
-def _retry_delay_ms(seconds: float) -> int:
-    spread = random.uniform(1 - RETRY_JITTER, 1 + RETRY_JITTER)  # noqa: S311  # No secret.
-    return round(1000 * min(seconds * spread, RETRY_DELAY_SECONDS_MAX))
 
 
 def cut(text: str, bytes_max: int) -> str:

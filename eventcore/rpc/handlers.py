@@ -30,6 +30,7 @@ from eventcore.rpc.call import (
     current_call,
     enter_call,
 )
+from eventcore.rpc.connection_calls import ConnectionCalls
 from eventcore.rpc.errors import ErrorAnswer, answer_of, is_fault
 from eventcore.rpc.in_flight import InFlight
 from eventcore.telemetry import UNKNOWN_METHOD, RpcMetrics
@@ -51,6 +52,8 @@ class HandlerGroup:
     """How the calls of some services are treated."""
 
     in_flight: InFlight = field(default_factory=InFlight)
+    connection_calls: ConnectionCalls | None = None
+    """What bounds the calls of a connection; None where nothing does."""
     merges_violations: bool = False
     """Whether the servicers name what is wrong with the metadata among their own faults."""
 
@@ -58,9 +61,18 @@ class HandlerGroup:
 class Handlers(grpc.GenericRpcHandler):
     """The wrapped handlers of a server, by method."""
 
-    def __init__(self, *, metrics: RpcMetrics, error_domain: str) -> None:
+    def __init__(
+        self,
+        *,
+        metrics: RpcMetrics,
+        error_domain: str,
+        message_bytes_max: int,
+        metadata_bytes_max: int,
+    ) -> None:
         self._metrics = metrics
         self._error_domain = error_domain
+        self._message_bytes_max = message_bytes_max
+        self._metadata_bytes_max = metadata_bytes_max
         self._handlers: dict[str, Handler] = {}
         self._unknown: Handler = grpc.stream_stream_rpc_method_handler(
             self._served(UNKNOWN_METHOD, _refuse_unknown, HandlerGroup())
@@ -72,7 +84,8 @@ class Handlers(grpc.GenericRpcHandler):
         """Wraps the handlers of a service."""
         for name, handler in methods.items():
             method = f"/{service}/{name}"
-            served = self._served(method, _answer_of(handler), group)
+            answer = _answer_of(handler, self._message_bytes_max)
+            served = self._served(method, answer, group)
             self._handlers[method] = _of_same_arity(handler, served)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
@@ -81,17 +94,23 @@ class Handlers(grpc.GenericRpcHandler):
 
     def _served(self, method: str, answer: Answer, group: HandlerGroup) -> Answer:
         in_flight = group.in_flight
+        connections = group.connection_calls
 
         async def serve(payload: Any, context: Context) -> bytes | None:
             started = perf_counter()
-            call = call_of(method, context.invocation_metadata() or ())
+            call = self._call(method, context, in_flight)
             enter_call(call)
             context.set_trailing_metadata(((CORRELATION_ID, call.correlation_id),))
             task = in_flight.enter()
             code = grpc.StatusCode.OK
+            connection: str | None = None
             try:
                 if in_flight.draining:
                     await in_flight.refuse()
+                if connections is not None:
+                    peer = context.peer()
+                    connections.enter(peer)
+                    connection = peer
                 if call.violations and not group.merges_violations:
                     raise InvalidFields(call.violations)  # noqa: TRY301  # Answered below.
                 return await answer(payload, context)
@@ -107,23 +126,38 @@ class Handlers(grpc.GenericRpcHandler):
                 await context.abort(code, refused.message, refused.trailers)
             finally:
                 in_flight.leave(task)
+                if connections is not None and connection is not None:
+                    connections.leave(connection)
                 self._metrics.observe(method, code.name, perf_counter() - started)
 
         return serve
+
+    def _call(self, method: str, context: Context, in_flight: InFlight) -> Call:
+        return call_of(
+            method,
+            context.invocation_metadata() or (),
+            metadata_bytes_max=self._metadata_bytes_max,
+            draining=in_flight.drain_began,
+        )
 
     def _refused(self, error: BaseException, call: Call) -> ErrorAnswer:
         if isinstance(error, asyncio.CancelledError):
             # The client is still there. Without a status it would hang until its deadline.
             error = ShuttingDown()
         elif is_fault(error):
-            log.error(
-                "rpc_failed",
-                method=call.method,
-                correlation_id=call.correlation_id,
-                **call.subject,
-                exc_info=error,
-            )
+            log_fault(error, call, call.subject)
         return answer_of(error, call, domain=self._error_domain)
+
+
+def log_fault(error: BaseException, call: Call, subject: Mapping[str, str]) -> None:
+    """Logs a fault, which no client gets to see: all of it, and what it is about."""
+    log.error(
+        "rpc_failed",
+        method=call.method,
+        correlation_id=call.correlation_id,
+        **subject,
+        exc_info=error,
+    )
 
 
 def _client_is_gone(
@@ -151,16 +185,16 @@ def _of_same_arity(handler: Handler, served: Answer) -> Handler:
             return grpc.stream_stream_rpc_method_handler(served)
 
 
-def _answer_of(handler: Handler) -> Answer:
+def _answer_of(handler: Handler, bytes_max: int) -> Answer:
     behaviour: Any = (
         handler.unary_unary
         or handler.unary_stream
         or handler.stream_unary
         or handler.stream_stream
     )
-    parse = handler.request_deserializer or bytes
+    parse = partial(_parsed, handler.request_deserializer or bytes, bytes_max)
     serialize = handler.response_serializer or bytes
-    read = partial(_ParsedRequests if handler.request_streaming else _parsed, parse)
+    read = partial(_ParsedRequests, parse) if handler.request_streaming else parse
 
     async def answer_one(payload: Any, context: Context) -> bytes:
         return _ready(await behaviour(read(payload), context), serialize)
@@ -178,11 +212,20 @@ def _ready(response: Any, serialize: Callable[[Any], bytes]) -> bytes:
     return response if isinstance(response, bytes) else serialize(response)
 
 
-def _parsed(parse: Callable[[bytes], Any], raw: bytes) -> Any:
+def _parsed(parse: Callable[[bytes], Any], bytes_max: int, raw: bytes) -> Any:
+    """The message. One that is too long is not even looked at."""
+    if len(raw) > bytes_max:
+        raise InvalidFields([*current_call().violations, _too_long(raw, bytes_max)])
     try:
         return parse(raw)
     except DecodeError:
         raise InvalidFields([*current_call().violations, MALFORMED]) from None
+
+
+def _too_long(raw: bytes, bytes_max: int) -> FieldViolation:
+    return FieldViolation(
+        "request", f"has {len(raw)} bytes, at most {bytes_max} are allowed"
+    )
 
 
 class _ParsedRequests:
@@ -198,7 +241,7 @@ class _ParsedRequests:
         return self
 
     async def __anext__(self) -> Any:
-        return _parsed(self._parse, await anext(self._payloads))
+        return self._parse(await anext(self._payloads))
 
 
 async def _refuse_unknown(_payload: Any, context: Context) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
@@ -12,9 +12,10 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from eventcore.errors import StartFailed
 from eventcore.process.address import ListenAddress, cannot_listen, check_free
+from eventcore.rpc.connection_calls import ConnectionCalls
 from eventcore.rpc.handlers import Handler, HandlerGroup, Handlers
 from eventcore.rpc.health import HealthServicer
-from eventcore.rpc.in_flight import InFlight
+from eventcore.rpc.in_flight import InFlight, Quiet
 from eventcore.telemetry import RpcMetrics
 
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -22,10 +23,8 @@ REFLECTION = reflection.SERVICE_NAME
 
 ENDING_SECONDS_MAX = 1.0
 """How long handlers that were told to end may take; those that do not listen are left behind."""
-QUIET_SECONDS = 0.02
-"""For how long no call must have come in before the port is closed."""
-QUIET_SECONDS_MAX = 0.5
-"""How long that is waited for."""
+QUIET = Quiet()
+"""How long no call must have come in before the port is closed."""
 CLOSING_SECONDS_MAX = 1.0
 """How long the last answers may take to leave the machine."""
 
@@ -45,14 +44,30 @@ class RpcService:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RpcLimits:
-    """What the library bounds. Its refusals carry no ErrorInfo, so ours should come first."""
+    """What a server bounds.
+
+    The first three are ours: what is beyond them gets an answer that says so. The library has
+    limits of its own for the same, and its refusals say little: some have no ErrorInfo, some are a
+    stream that is reset. So each of those stands well above ours, and bounds what is read to give
+    our answer.
+    """
 
     message_bytes_max: int = 1024 * 1024
-    """Of one request. It is bounded in each of its parts; this bounds what is read to find out."""
+    """Of one message of a client: INVALID_ARGUMENT, naming "request". Far more than the longest
+    command, or a full batch of usual ones."""
     metadata_bytes_max: int = 16 * 1024
-    """Of the headers of one request: ids, a trace context, credentials."""
-    concurrent_streams_max: int = 4096
-    """Calls under way per connection; a client with more of them waits on its own side."""
+    """Of the metadata of one call, with 32 for each entry: INVALID_ARGUMENT, naming "metadata".
+    Enough for ids, a trace context and credentials."""
+    connection_calls_max: int = 4000
+    """Calls under way on one connection: RESOURCE_EXHAUSTED, TOO_MANY_CALLS. A call that waits
+    holds about 24 KB. Health and reflection are not counted."""
+    library_message_bytes_max: int = 4 * 1024 * 1024
+    """Beyond it the library answers RESOURCE_EXHAUSTED, without an ErrorInfo."""
+    library_metadata_bytes_max: int = 64 * 1024
+    """Beyond it the library answers RESOURCE_EXHAUSTED, without an ErrorInfo."""
+    library_window_bytes: int = 256 * 1024
+    """Of a stream that came in and is not read yet: a client that is ahead of us waits on its own
+    side. Left to itself the library lets each stream grow to 4 MiB."""
     pending_calls_max: int = 20_000
     """Calls that have come in and not been picked up by the loop. Beyond it the library resets
     streams, so it is far above what a command queue holds: the queue is what refuses."""
@@ -63,15 +78,25 @@ class RpcLimits:
     client_ping_seconds_min: float = 5.0
     """How often a client may ping without being cut off for it."""
 
+    @property
+    def library_streams_max(self) -> int:
+        """Calls under way on one connection that the library lets in. At it the library resets
+        streams: client and server do not agree at every moment on how many are open. So it is never
+        the first to be reached.
+        """
+        return self.connection_calls_max + self.pending_calls_max
+
     def options(self) -> list[tuple[str, int]]:
         """The limits as channel arguments of gRPC."""
         return [
             # With SO_REUSEPORT a second server would share the port silently.
             ("grpc.so_reuseport", 0),
-            ("grpc.max_receive_message_length", self.message_bytes_max),
-            ("grpc.max_metadata_size", self.metadata_bytes_max),
-            ("grpc.absolute_max_metadata_size", self.metadata_bytes_max),
-            ("grpc.max_concurrent_streams", self.concurrent_streams_max),
+            ("grpc.max_receive_message_length", self.library_message_bytes_max),
+            ("grpc.max_metadata_size", self.library_metadata_bytes_max),
+            ("grpc.absolute_max_metadata_size", self.library_metadata_bytes_max),
+            ("grpc.http2.lookahead_bytes", self.library_window_bytes),
+            ("grpc.http2.bdp_probe", 0),
+            ("grpc.max_concurrent_streams", self.library_streams_max),
             ("grpc.server.max_pending_requests", self.pending_calls_max),
             ("grpc.server.max_pending_requests_hard_limit", self.pending_calls_max),
             ("grpc.keepalive_time_ms", round(1000 * self.keepalive_seconds)),
@@ -104,7 +129,12 @@ class RpcServer:
     ) -> None:
         self._address = address
         self._limits = limits
-        self._handlers = Handlers(metrics=metrics, error_domain=error_domain)
+        self._handlers = Handlers(
+            metrics=metrics,
+            error_domain=error_domain,
+            message_bytes_max=limits.message_bytes_max,
+            metadata_bytes_max=limits.metadata_bytes_max,
+        )
         self._calls = InFlight()
         self._side_calls = InFlight()
         """Those of health and reflection: they are answered during a drain and never hold it up."""
@@ -157,9 +187,7 @@ class RpcServer:
             await self._close(self._server)
 
     async def _close(self, server: grpc.aio.Server) -> None:
-        await self._calls.hold(
-            quiet_seconds=QUIET_SECONDS, seconds_max=QUIET_SECONDS_MAX
-        )
+        await self._calls.hold(QUIET)
         # Only now: those who watch the health have heard of NOT_SERVING in the meantime.
         await self._side_calls.end(seconds=ENDING_SECONDS_MAX)
         closing = asyncio.create_task(server.stop(CLOSING_SECONDS_MAX))
@@ -169,8 +197,9 @@ class RpcServer:
         await closing
 
     def _host(self, services: Sequence[RpcService]) -> None:
-        own = HandlerGroup(in_flight=self._calls)
-        merging = HandlerGroup(in_flight=self._calls, merges_violations=True)
+        connections = ConnectionCalls(calls_max=self._limits.connection_calls_max)
+        own = HandlerGroup(in_flight=self._calls, connection_calls=connections)
+        merging = replace(own, merges_violations=True)
         side = HandlerGroup(in_flight=self._side_calls)
         names = [*(service.name for service in services), HEALTH, REFLECTION]
         for service in services:

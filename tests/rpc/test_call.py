@@ -1,5 +1,6 @@
 """What the metadata of a request says."""
 
+import asyncio
 from uuid import UUID
 
 import pytest
@@ -15,8 +16,15 @@ TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
 PRINTABLE = st.characters(min_codepoint=0x20, max_codepoint=0x7E)
 
 
-def read(*metadata: tuple[str, str | bytes]) -> Call:
-    return call_of("/test.v1.Texts/UnaryUnary", metadata)
+def read(
+    *metadata: tuple[str, str | bytes], metadata_bytes_max: int = 16 * 1024
+) -> Call:
+    return call_of(
+        "/test.v1.Texts/UnaryUnary",
+        metadata,
+        metadata_bytes_max=metadata_bytes_max,
+        draining=asyncio.Event(),
+    )
 
 
 def wrong_keys(call: Call) -> list[str]:
@@ -82,6 +90,20 @@ def test_a_malformed_traceparent_is_ignored_and_no_violation(
 ) -> None:
     call = read(("traceparent", value))
     assert (call.traceparent, call.violations) == ("", [])
+
+
+def test_metadata_may_have_as_many_bytes_as_its_limit_and_not_one_more() -> None:
+    metadata: list[tuple[str, str | bytes]] = [("a", "bc"), ("d-bin", b"\0" * 8)]
+    size = (1 + 2 + 32) + (5 + 8 + 32)
+    assert read(*metadata, metadata_bytes_max=size).violations == []
+    (violation,) = read(*metadata, metadata_bytes_max=size - 1).violations
+    assert violation.field == "metadata"
+    assert f"has {size} bytes, at most {size - 1} are allowed" in violation.description
+
+
+def test_many_small_entries_count_too() -> None:
+    metadata = [("a", "")] * 1000
+    assert wrong_keys(read(*metadata)) == ["metadata"]
 
 
 def test_outside_of_a_call_there_is_no_current_one() -> None:

@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
 from eventcore.rpc import server
+from eventcore.rpc.call import current_call
 from tests.support.rpc import (
     TEXTS,
     TextsStub,
@@ -66,6 +67,19 @@ async def test_a_drain_lets_calls_finish_and_refuses_new_ones() -> None:
         gate.go.set()
         assert await under_way == text("a")
         await stopping
+
+
+async def test_a_call_without_a_bound_is_told_of_the_drain_and_ends_itself() -> None:
+    async def until_the_drain(_request: Any, _context: Any) -> Any:
+        yield StringValue(value="begun")
+        await current_call().draining.wait()
+        yield StringValue(value="ended")
+
+    async with running(texts(unary_stream=until_the_drain)) as host:
+        answers = aiter(TextsStub(host.channel).unary_stream(text("a")))
+        assert await anext(answers) == text("begun")
+        await host.server.stop(grace_seconds=DEADLINE_SECONDS)
+        assert [answer async for answer in answers] == [text("ended")]
 
 
 async def test_after_a_drain_nothing_sets_the_health_back() -> None:

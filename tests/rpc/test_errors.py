@@ -17,17 +17,20 @@ from eventcore.errors import (
     Refusal,
     ShuttingDown,
     StoreBroken,
+    StoredError,
     StoreMismatch,
     StoreUnavailable,
+    TooManyCalls,
     VersionMismatch,
 )
-from eventcore.messages import Kind, Lane
+from eventcore.messages import ErrorRecord, Kind, Lane
 from eventcore.rpc.call import Call
 from eventcore.rpc.errors import (
     DETAILS_BYTES_MAX,
     MESSAGE_BYTES_MAX,
     answer_of,
     cut,
+    is_fault,
     status_of,
 )
 from tests.support.rpc import Failure, failure_from
@@ -66,6 +69,16 @@ def rule_violated(message: str = "too much") -> Refusal:
     )
 
 
+FAILED = StoredError(
+    ErrorRecord(
+        kind=Kind.FAULT,
+        reason="COMMAND_FAILED",
+        message="the command failed and is kept for an operator",
+        facts={"attempts": "5", "cause": "ZeroDivisionError"},
+    )
+)
+
+
 @pytest.mark.parametrize(
     ("error", "code", "reason"),
     [
@@ -83,6 +96,8 @@ def rule_violated(message: str = "too much") -> Refusal:
         (ShuttingDown(), "UNAVAILABLE", "SHUTTING_DOWN"),
         (StoreUnavailable(), "UNAVAILABLE", "STORE_UNAVAILABLE"),
         (StoreBroken(), "UNAVAILABLE", "STORE_UNAVAILABLE"),
+        (TooManyCalls("too many", limit=4000), "RESOURCE_EXHAUSTED", "TOO_MANY_CALLS"),
+        (FAILED, "INTERNAL", "COMMAND_FAILED"),
         (CorruptLog("position 7 is missing"), "INTERNAL", "INTERNAL"),
         (ValueError("secret"), "INTERNAL", "INTERNAL"),
     ],
@@ -172,6 +187,7 @@ def test_of_many_wrong_fields_the_first_20_are_named_and_all_are_counted() -> No
         queue_full(2.0),
         ShuttingDown(),
         StoreUnavailable(),
+        TooManyCalls("too many", limit=4000),
         ProjectionLagging(min_position=9, position=7, retry_delay_seconds=0.1),
     ],
 )
@@ -213,6 +229,35 @@ def test_a_fault_shows_the_ids_of_the_caller_and_nothing_of_itself(
     assert "SECRET" not in str(answer)
     details = failure_from(answer.code, answer.message, dict(answer.trailers))
     assert details.metadata == {"correlation_id": "flow-1", "command_id": "c1"}
+
+
+def test_the_fault_of_a_stored_command_is_told_but_for_what_caused_it() -> None:
+    answer = failure(FAILED, call_about(command_id="c1"))
+    assert answer.message == "the command failed and is kept for an operator"
+    assert answer.metadata == {
+        "correlation_id": "flow-1",
+        "command_id": "c1",
+        "attempts": "5",
+    }
+    assert "ZeroDivisionError" not in str(answer)
+
+
+def test_only_faults_that_nobody_has_logged_yet_are_logged() -> None:
+    assert is_fault(ValueError())
+    assert is_fault(CorruptLog("position 7 is missing"))
+    assert not is_fault(FAILED)
+    assert not is_fault(rule_violated())
+
+
+def test_no_fact_of_a_refusal_hides_its_rule() -> None:
+    error = Refusal(
+        kind=Kind.PRECONDITION,
+        reason="ANY",
+        message="no",
+        rule="OVERPAYMENT",
+        facts={"rule": "another"},
+    )
+    assert failure(error).metadata["rule"] == "OVERPAYMENT"
 
 
 ANY_TEXT = st.text(st.characters(), max_size=600)

@@ -330,12 +330,3 @@ async def test_calls_are_counted_by_method_and_code() -> None:
         await failure_of(stub.unary_unary(MALFORMED))
     assert host.calls("UnaryUnary", "OK") == 1
     assert host.calls("UnaryUnary", "INVALID_ARGUMENT") == 1
-
-
-async def test_a_request_above_the_limit_is_refused_by_the_library() -> None:
-    async with running(ECHOES) as host:
-        answer = await failure_of(
-            TextsStub(host.channel).unary_unary(text("x" * (1024 * 1024)))
-        )
-    assert answer.code is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert answer.details == {}

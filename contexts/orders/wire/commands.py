@@ -1,8 +1,9 @@
 """Requests of the CommandService as commands of the domain, with every check of form.
 
-A function per request reads what is its own: the order and the content. `expected_version` and
-`delivery` read what all requests share; the command_id is left to `FieldFaults.command_id`. None of
-them raises: each adds what is wrong to the faults, so that one answer names every wrong field.
+A function per request reads what is its own, the order and the content; `order_command` finds the
+one of any request. `expected_version` and `delivery` read what all requests share; the command_id
+is left to `FieldFaults.command_id`. None of them raises: each adds what is wrong to the faults, so
+that one answer names every wrong field.
 """
 
 import re
@@ -23,7 +24,9 @@ from contexts.orders.domain.commands import (
     ShipOrder,
 )
 from contexts.orders.domain.order import LINES_MAX
-from contexts.orders.events import Money, OrderLine
+from contexts.orders.events import CancelReason, Money, OrderLine
+from contexts.orders.wire.values import cancel_reason_from_proto
+from eventcore.command_gateway import WaitFor
 from eventcore.fields import FieldFaults
 from eventcore.messages import Lane
 from orderes.type.v1 import money_pb2
@@ -66,6 +69,8 @@ class Delivery:
     lane: Lane | None
     """None is the lane of the command's type, see `default_lane`."""
     max_wait_seconds: float
+    wait_for: WaitFor
+    validate_only: bool
 
 
 _LANES: Mapping[int, Lane | None] = {
@@ -75,9 +80,11 @@ _LANES: Mapping[int, Lane | None] = {
     command_pb2.LANE_BULK: Lane.BULK,
 }
 
-_WAITS = frozenset(command_pb2.WaitFor.values())
-"""What a call can wait for. A command is stored by the transaction that executes it, so that both
-come to the same moment."""
+_WAITS: Mapping[int, WaitFor] = {
+    command_pb2.WAIT_FOR_UNSPECIFIED: WaitFor.ACCEPTED,
+    command_pb2.WAIT_FOR_ACCEPTED: WaitFor.ACCEPTED,
+    command_pb2.WAIT_FOR_COMMITTED: WaitFor.COMMITTED,
+}
 
 
 def default_lane(command: OrderCommand) -> Lane:
@@ -104,18 +111,53 @@ def delivery(options: command_pb2.CommandOptions, faults: FieldFaults) -> Delive
         faults.add("options.wait_for", f"is {options.wait_for}, which is no WaitFor")
     if options.lane not in _LANES:
         faults.add("options.lane", f"is {options.lane}, which is no Lane")
-    max_wait_seconds = MAX_WAIT_SECONDS_DEFAULT
-    if options.HasField("max_wait"):
-        max_wait_seconds = faults.duration(
-            "options.max_wait",
-            seconds=options.max_wait.seconds,
-            nanos=options.max_wait.nanos,
-            longest_seconds=MAX_WAIT_SECONDS_MAX,
-        )
     return Delivery(
         lane=_LANES.get(options.lane),
-        max_wait_seconds=max_wait_seconds,
+        max_wait_seconds=max_wait_seconds("options.max_wait", options, faults),
+        wait_for=_WAITS.get(options.wait_for, WaitFor.ACCEPTED),
+        validate_only=options.validate_only,
     )
+
+
+def max_wait_seconds(
+    field: str,
+    message: command_pb2.CommandOptions | command_service_pb2.WaitCommandRequest,
+    faults: FieldFaults,
+) -> float:
+    """How long a call waits at most; the default where the message does not say."""
+    if not message.HasField("max_wait"):
+        return MAX_WAIT_SECONDS_DEFAULT
+    return faults.duration(
+        field,
+        seconds=message.max_wait.seconds,
+        nanos=message.max_wait.nanos,
+        longest_seconds=MAX_WAIT_SECONDS_MAX,
+    )
+
+
+def order_command(request: CommandRequest, faults: FieldFaults) -> OrderCommand:  # noqa: PLR0911 (a union is taken apart in one place)
+    """The command that a request asks for."""
+    match request:
+        case command_service_pb2.PlaceOrderRequest():
+            return place_order(request, faults)
+        case command_service_pb2.AddOrderLineRequest():
+            return add_order_line(request, faults)
+        case command_service_pb2.RemoveOrderLineRequest():
+            return remove_order_line(request, faults)
+        case command_service_pb2.ChangeOrderLineQuantityRequest():
+            return change_order_line_quantity(request, faults)
+        case command_service_pb2.RecordPaymentRequest():
+            return record_payment(request, faults)
+        case command_service_pb2.ShipOrderRequest():
+            return ship_order(request, faults)
+        case command_service_pb2.DeliverOrderRequest():
+            return deliver_order(request, faults)
+        case command_service_pb2.CancelOrderRequest():
+            return cancel_order(request, faults)
+        case command_service_pb2.RefundPaymentRequest():
+            return refund_payment(request, faults)
+        case _:
+            assert_never(request)
 
 
 def expected_version(request: CommandRequest, faults: FieldFaults) -> int | None:
@@ -222,6 +264,7 @@ def cancel_order(
         reason=faults.text(
             "reason", request.reason, max_length=CANCEL_REASON_LENGTH_MAX
         ),
+        reason_code=_cancel_reason("reason_code", request.reason_code, faults),
     )
 
 
@@ -243,6 +286,16 @@ def refund_payment(
 
 _NO_MONEY = Money(currency_code="", minor_units=1)
 _NO_LINE = OrderLine(product_id="", quantity=1, unit_price=_NO_MONEY)
+
+
+def _cancel_reason(field: str, number: int, faults: FieldFaults) -> CancelReason:
+    if number == order_pb2.CANCEL_REASON_UNSPECIFIED:
+        return CancelReason.OTHER
+    reason = cancel_reason_from_proto(number)
+    if reason is None:
+        faults.add(field, f"is {number}, which is no CancelReason")
+        return CancelReason.OTHER
+    return reason
 
 
 def _product_id(field: str, value: str, faults: FieldFaults) -> str:

@@ -1,21 +1,23 @@
 """The CommandService: requests to commands, outcomes to responses, and nothing else."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 import grpc.aio
 
-from contexts.orders.domain.commands import OrderCommand
-from contexts.orders.events import ORDER_CATEGORY
-from contexts.orders.fingerprint import fingerprint
 from contexts.orders.wire import commands as wire
+from contexts.orders.wire.commands import CommandRequest, Delivery
 from contexts.orders.wire.records import command_to_proto
 from contexts.orders.wire.values import order_to_proto
-from eventcore.command_gateway import CommandGateway
-from eventcore.errors import InvalidFields, Refusal
+from contexts.orders.write.batches import give_way, read_batch
+from contexts.orders.write.requests import command_envelope, read_command, trace_of
+from contexts.orders.write.results import command_result
+from contexts.orders.write.streams import CommandExchange
+from eventcore.command_gateway import CommandGateway, Outcome, Receipt
+from eventcore.errors import EventCoreError, InvalidFields, StoredError
 from eventcore.fields import FieldFaults
-from eventcore.messages import CommandEnvelope, StreamId, Trace
+from eventcore.messages import CommandEnvelope
 from eventcore.rpc.call import current_call
 from eventcore.rpc.server import RpcService
 from orderes.v1 import command_service_pb2 as pb2
@@ -27,12 +29,18 @@ from orderes.v1.command_service_pb2_grpc import (
 SERVICE = pb2.DESCRIPTOR.services_by_name["CommandService"]
 
 COMMAND_TYPES = tuple(
-    method.name for method in SERVICE.methods if method.name != "GetCommand"
+    field.message_type.name.removesuffix("Request")
+    for field in pb2.CommandEnvelope.DESCRIPTOR.oneofs_by_name["command"].fields
+    if field.message_type is not None  # For the type checker: they all have one.
 )
-"""The types of command that clients can send: an RPC is named like its command."""
+"""The types of command that clients can send: a request is named like its command."""
 
 ANSWER_MARGIN_SECONDS = 0.02
 """A wait ends this much before the caller's deadline, so that the answer still reaches it."""
+
+DEADLINE_ROUNDING = 0.01
+"""Share of a deadline by which it may be earlier than it looks: on the wire gRPC rounds it up, to
+10 ms from 1 s on, and to 100 ms from 10 s on."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 R = TypeVar("R")
@@ -58,160 +66,195 @@ class CommandService(CommandServiceServicer):
     async def PlaceOrder(
         self, request: pb2.PlaceOrderRequest, context: Context
     ) -> pb2.PlaceOrderResponse:
-        return await self._execute(
-            wire.place_order, request, pb2.PlaceOrderResponse, context
-        )
+        return await self._execute(request, pb2.PlaceOrderResponse, context)
 
     async def AddOrderLine(
         self, request: pb2.AddOrderLineRequest, context: Context
     ) -> pb2.AddOrderLineResponse:
-        return await self._execute(
-            wire.add_order_line, request, pb2.AddOrderLineResponse, context
-        )
+        return await self._execute(request, pb2.AddOrderLineResponse, context)
 
     async def RemoveOrderLine(
         self, request: pb2.RemoveOrderLineRequest, context: Context
     ) -> pb2.RemoveOrderLineResponse:
-        return await self._execute(
-            wire.remove_order_line, request, pb2.RemoveOrderLineResponse, context
-        )
+        return await self._execute(request, pb2.RemoveOrderLineResponse, context)
 
     async def ChangeOrderLineQuantity(
         self, request: pb2.ChangeOrderLineQuantityRequest, context: Context
     ) -> pb2.ChangeOrderLineQuantityResponse:
         return await self._execute(
-            wire.change_order_line_quantity,
-            request,
-            pb2.ChangeOrderLineQuantityResponse,
-            context,
+            request, pb2.ChangeOrderLineQuantityResponse, context
         )
 
     async def RecordPayment(
         self, request: pb2.RecordPaymentRequest, context: Context
     ) -> pb2.RecordPaymentResponse:
-        return await self._execute(
-            wire.record_payment, request, pb2.RecordPaymentResponse, context
-        )
+        return await self._execute(request, pb2.RecordPaymentResponse, context)
 
     async def ShipOrder(
         self, request: pb2.ShipOrderRequest, context: Context
     ) -> pb2.ShipOrderResponse:
-        return await self._execute(
-            wire.ship_order, request, pb2.ShipOrderResponse, context
-        )
+        return await self._execute(request, pb2.ShipOrderResponse, context)
 
     async def DeliverOrder(
         self, request: pb2.DeliverOrderRequest, context: Context
     ) -> pb2.DeliverOrderResponse:
-        return await self._execute(
-            wire.deliver_order, request, pb2.DeliverOrderResponse, context
-        )
+        return await self._execute(request, pb2.DeliverOrderResponse, context)
 
     async def CancelOrder(
         self, request: pb2.CancelOrderRequest, context: Context
     ) -> pb2.CancelOrderResponse:
-        return await self._execute(
-            wire.cancel_order, request, pb2.CancelOrderResponse, context
-        )
+        return await self._execute(request, pb2.CancelOrderResponse, context)
 
     async def RefundPayment(
         self, request: pb2.RefundPaymentRequest, context: Context
     ) -> pb2.RefundPaymentResponse:
-        return await self._execute(
-            wire.refund_payment, request, pb2.RefundPaymentResponse, context
+        return await self._execute(request, pb2.RefundPaymentResponse, context)
+
+    async def SubmitCommands(
+        self, request: pb2.SubmitCommandsRequest, context: Context
+    ) -> pb2.SubmitCommandsResponse:
+        call = current_call()
+        faults = FieldFaults(call.violations)
+        commands, delivery = await read_batch(
+            request, trace_of(call), faults, self._gateway.turned_away
         )
+        faults.raise_if_any()
+        envelopes = [
+            command_envelope(command, delivery, new_order_id=self._new_order_id)
+            for command in commands
+        ]
+        outcomes = await self._outcomes(envelopes, delivery, context)
+        response = pb2.SubmitCommandsResponse()
+        for envelope, outcome in zip(envelopes, outcomes, strict=True):
+            await give_way(len(response.results))
+            subject = {
+                "command_id": envelope.command_id,
+                "order_id": envelope.stream.key,
+            }
+            result = command_result(
+                outcome, store_id=self._gateway.store_id, subject=subject, call=call
+            )
+            response.results.append(result)
+        return response
+
+    async def StreamCommands(
+        self,
+        request_iterator: AsyncIterator[pb2.StreamCommandsRequest],
+        context: Context,
+    ) -> AsyncIterator[pb2.StreamCommandsResponse]:
+        call = current_call()
+        FieldFaults(call.violations).raise_if_any()
+        async with self._gateway.stream() as stream:
+            exchange = CommandExchange(
+                gateway=self._gateway,
+                stream=stream,
+                new_order_id=self._new_order_id,
+                call=call,
+            )
+            async with aclosing(exchange.answers(request_iterator)) as answers:
+                async for answer in answers:
+                    yield answer
 
     async def GetCommand(
         self, request: pb2.GetCommandRequest, context: Context
     ) -> pb2.GetCommandResponse:
-        call = current_call()
-        faults = FieldFaults(call.violations)
-        command_id = faults.command_id("command_id", request.command_id)
-        call.subject["command_id"] = command_id
+        faults = FieldFaults(current_call().violations)
+        command_id = _command_id(request, faults)
         faults.raise_if_any()
         receipt = await self._gateway.find(command_id)
-        command = command_to_proto(
-            receipt.record, store_id=self._gateway.store_id, deduplicated=False
-        )
+        command = command_to_proto(receipt.record, store_id=self._gateway.store_id)
         return pb2.GetCommandResponse(command=command)
 
-    async def _execute(
-        self,
-        read: Callable[[Any, FieldFaults], OrderCommand],
-        request: Any,
-        response: Callable[..., R],
-        context: Context,
-    ) -> R:
-        call = current_call()
-        trace = Trace(
-            correlation_id=call.correlation_id,
-            causation_id=call.causation_id,
-            traceparent=call.traceparent,
+    async def WaitCommand(
+        self, request: pb2.WaitCommandRequest, context: Context
+    ) -> pb2.WaitCommandResponse:
+        faults = FieldFaults(current_call().violations)
+        command_id = _command_id(request, faults)
+        max_wait_seconds = wire.max_wait_seconds("max_wait", request, faults)
+        faults.raise_if_any()
+        receipt = await self._gateway.wait(
+            command_id, wait_seconds=_wait_seconds(max_wait_seconds, context)
         )
-        try:
-            envelope, wait_seconds = self._envelope(read, request, trace)
-        except InvalidFields as error:
-            command_type = request.DESCRIPTOR.name.removesuffix("Request")
-            command_id = call.subject.get("command_id", "")
-            self._gateway.turned_away(command_type, command_id, trace, error)
-            raise
-        remaining = context.time_remaining()
-        if remaining is not None:
-            margin = min(ANSWER_MARGIN_SECONDS, remaining / 2)
-            wait_seconds = min(wait_seconds, remaining - margin)
-        receipt = await self._gateway.execute(envelope, wait_seconds=wait_seconds)
+        command = command_to_proto(receipt.record, store_id=self._gateway.store_id)
+        return pb2.WaitCommandResponse(command=command)
+
+    async def _execute(
+        self, request: CommandRequest, response: Callable[..., R], context: Context
+    ) -> R:
+        """Answers with what became of one command, or fails as the command did."""
+        envelope, delivery = self._envelope(request)
+        receipt = await self._receipt(envelope, delivery, context)
         record = receipt.record
-        call.subject["order_id"] = record.stream.key
-        if record.refusal is not None:
-            raise Refusal.of(record.refusal)
+        current_call().subject["order_id"] = record.stream.key
+        if record.error is not None:
+            raise StoredError(record.error)
         return response(
             command=command_to_proto(
                 record,
                 store_id=self._gateway.store_id,
                 deduplicated=receipt.deduplicated,
             ),
-            order=order_to_proto(receipt.view),
+            order=None if receipt.view is None else order_to_proto(receipt.view),
         )
 
-    def _envelope(
-        self,
-        read: Callable[[Any, FieldFaults], OrderCommand],
-        request: Any,
-        trace: Trace,
-    ) -> tuple[CommandEnvelope, float]:
-        """The command in its envelope, and how long its caller waits.
+    def _envelope(self, request: CommandRequest) -> tuple[CommandEnvelope, Delivery]:
+        """The command in its envelope, and how it is delivered.
 
         Raises:
             InvalidFields: it names every wrong field, those of the metadata among them.
         """
         call = current_call()
         faults = FieldFaults(call.violations)
-        command_id = faults.command_id("command_id", request.command_id)
-        command = read(request, faults)
-        expected_version = wire.expected_version(request, faults)
+        read = read_command(request, trace_of(call), faults)
         delivery = wire.delivery(request.options, faults)
-        call.subject = {
-            name: value
-            for name, value in (
-                ("command_id", command_id),
-                ("order_id", command.order_id),
+        call.subject = read.subject
+        if faults.violations:
+            error = InvalidFields(faults.violations)
+            self._gateway.turned_away(read.type, read.command_id, read.trace, error)
+            raise error
+        envelope = command_envelope(read, delivery, new_order_id=self._new_order_id)
+        return envelope, delivery
+
+    async def _receipt(
+        self, envelope: CommandEnvelope, delivery: Delivery, context: Context
+    ) -> Receipt:
+        if not delivery.validate_only:
+            return await self._gateway.execute(
+                envelope,
+                wait_seconds=_wait_seconds(delivery.max_wait_seconds, context),
+                wait_for=delivery.wait_for,
             )
-            if value
-        }
-        faults.raise_if_any()
-        command_type = type(command).__name__
-        # A retry is known by what its client has sent, not by what the server adds to it.
-        content = fingerprint(command_type, command, expected_version)
-        if not command.order_id:
-            command = replace(command, order_id=self._new_order_id())
-        envelope = CommandEnvelope(
-            command_id=command_id,
-            type=command_type,
-            stream=StreamId(ORDER_CATEGORY, command.order_id),
-            command=command,
-            expected_version=expected_version,
-            fingerprint=content,
-            trace=trace,
-            lane=delivery.lane or wire.default_lane(command),
+        (outcome,) = await self._gateway.validate([envelope])
+        if isinstance(outcome, EventCoreError):
+            raise outcome
+        return outcome
+
+    async def _outcomes(
+        self, envelopes: list[CommandEnvelope], delivery: Delivery, context: Context
+    ) -> list[Outcome]:
+        if delivery.validate_only:
+            return await self._gateway.validate(envelopes)
+        return await self._gateway.execute_all(
+            envelopes,
+            wait_seconds=_wait_seconds(delivery.max_wait_seconds, context),
+            wait_for=delivery.wait_for,
         )
-        return envelope, delivery.max_wait_seconds
+
+
+def _command_id(
+    request: pb2.GetCommandRequest | pb2.WaitCommandRequest, faults: FieldFaults
+) -> str:
+    """The command that the call is about."""
+    command_id = faults.command_id("command_id", request.command_id)
+    if command_id:
+        current_call().subject["command_id"] = command_id
+    return command_id
+
+
+def _wait_seconds(max_wait_seconds: float, context: Context) -> float:
+    """How long a call waits: as long as it asks for, and never past its deadline."""
+    remaining = context.time_remaining()
+    if remaining is None:
+        return max_wait_seconds
+    margin = ANSWER_MARGIN_SECONDS + DEADLINE_ROUNDING * remaining
+    return min(max_wait_seconds, remaining - min(margin, remaining / 2))
