@@ -4,16 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eventcore.errors import EventCoreError, Refusal, VersionMismatch
+from eventcore.errors import Refusal, VersionMismatch
 from eventcore.messages import CommandEnvelope, Kind, NewEvent, Trace
 from write_server.aggregates import Loaded
+from write_server.jobs import HandlerBroke
 
 EXISTENCE = (Kind.NOT_FOUND, Kind.ALREADY_EXISTS)
 """Refusals that are said before the expected version is looked at."""
-
-
-class HandlerBroke(EventCoreError):
-    """The handler of a command has a fault. Nothing of the command is stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

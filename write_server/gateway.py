@@ -2,188 +2,237 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
-import structlog
-
-from eventcore.aggregate import CommandHandlers
-from eventcore.command_gateway import Receipt
+from eventcore.command_gateway import CommandStream, Outcome, Receipt, WaitFor
 from eventcore.errors import (
-    CommandIdReused,
     CommandNotFound,
     CommandQueueFull,
     EventCoreError,
     InvalidFields,
-    ShuttingDown,
+    StoreUnavailable,
+    TooManyCalls,
 )
-from eventcore.gathering import Gathering
-from eventcore.messages import CommandEnvelope, CommandRecord, CommandStage, Trace
-from eventcore.telemetry import CommandOutcome, WriteMetrics
-from eventcore.threads import OwnThread
-from eventcore.write_store import WriteStoreReader
-from write_server.aggregates import fold
+from eventcore.messages import TERMINAL, CommandEnvelope, CommandStage, Trace
 from write_server.batch import stored_outcome
 from write_server.command_bus import CommandBus
+from write_server.command_log import CommandLog
+from write_server.entries import Waiting
+from write_server.lookup import Lookup
+from write_server.streams import BusStream
 
-log = structlog.get_logger()
-
-LOOK_UP_IDS_MAX = 500
-"""Ids that one look-up in the journal asks for; more wait for the next one."""
+POLL_SECONDS = 0.05
+"""Between two looks at a command that is stored and that this process knows nothing of."""
 
 
 class BusGateway:
-    """Executes commands through the bus, and answers repeated ones from the journal.
-
-    Reads go through a connection and a thread of their own, so that they neither wait for the
-    writer nor hold it up.
-    """
+    """Executes commands through the bus, and answers repeated ones from the journal."""
 
     def __init__(
         self,
         *,
         store_id: str,
         bus: CommandBus,
-        reader: WriteStoreReader,
-        reader_thread: OwnThread,
-        handlers: CommandHandlers,
-        metrics: WriteMetrics,
+        lookup: Lookup,
+        command_log: CommandLog,
+        streams_max: int,
     ) -> None:
         self.store_id = store_id
         self._bus = bus
-        self._reader = reader
-        self._thread = reader_thread
-        self._handlers = handlers
-        self._metrics = metrics
-        self._journal: Gathering[str, CommandRecord] = Gathering(
-            self._look_up, keys_max=LOOK_UP_IDS_MAX
-        )
+        self._lookup = lookup
+        self._log = command_log
+        self._streams_max = streams_max
+        self._streams = 0
 
     async def execute(
-        self, envelope: CommandEnvelope, *, wait_seconds: float
+        self, envelope: CommandEnvelope, *, wait_seconds: float, wait_for: WaitFor
     ) -> Receipt:
         began = time.perf_counter()
         try:
-            receipt = await self._receipt(envelope, wait_seconds)
+            receipt = await self._executed(envelope, wait_seconds, wait_for)
         except Exception as error:
-            self._ended_without_receipt(envelope, error, began)
+            self._log.ended(envelope, error, began)
             raise
         except asyncio.CancelledError:
-            self._ended(envelope, CommandOutcome.ABANDONED, began)
+            self._log.abandoned(envelope, began)
             raise
-        self._ended_with_receipt(envelope, receipt, began)
+        self._log.ended(envelope, receipt, began)
         return receipt
+
+    async def execute_all(
+        self,
+        envelopes: Sequence[CommandEnvelope],
+        *,
+        wait_seconds: float,
+        wait_for: WaitFor,
+    ) -> list[Outcome]:
+        began = time.perf_counter()
+        outcomes: list[Outcome] = []
+        try:
+            outcomes = await self._all_executed(envelopes, wait_seconds, wait_for)
+        except EventCoreError as error:
+            self._log.all_turned_away(envelopes, error, began)
+            raise
+        except asyncio.CancelledError:
+            for envelope in envelopes:
+                self._log.abandoned(envelope, began)
+            raise
+        for envelope, outcome in zip(envelopes, outcomes, strict=True):
+            self._log.ended(envelope, outcome, began)
+        return outcomes
+
+    async def validate(self, envelopes: Sequence[CommandEnvelope]) -> list[Outcome]:
+        began = time.perf_counter()
+        outcomes = await self._lookup.validate(envelopes, full=self._validations_full)
+        for envelope, outcome in zip(envelopes, outcomes, strict=True):
+            self._log.ended(envelope, outcome, began)
+        return outcomes
+
+    @asynccontextmanager
+    async def stream(self) -> AsyncIterator[CommandStream]:
+        if self._streams >= self._streams_max:
+            raise TooManyCalls(
+                f"the server has {self._streams} streams of commands under way, as many as "
+                "it takes: use one of them, or come back later",
+                limit=self._streams_max,
+            )
+        self._streams += 1
+        stream = BusStream(bus=self._bus, complete=self._complete, log=self._log)
+        try:
+            yield stream
+        finally:
+            self._streams -= 1
+            stream.close()
 
     def turned_away(
         self, command_type: str, command_id: str, trace: Trace, error: InvalidFields
     ) -> None:
-        self._metrics.command_ended(command_type, CommandOutcome.MALFORMED)
-        log.info(
-            "command",
-            type=command_type,
-            outcome=CommandOutcome.MALFORMED.value,
-            reason=error.reason,
-            command_id=command_id,
-            fields=[violation.field for violation in error.violations],
-            correlation_id=trace.correlation_id,
-            causation_id=trace.causation_id,
-        )
+        self._log.turned_away(command_type, command_id, trace, error)
 
     async def find(self, command_id: str) -> Receipt:
-        record = await self._journal.find(command_id)
+        record = await self._lookup.find(command_id)
         if record is None:
             raise CommandNotFound(command_id)
         return Receipt(record=record)
 
-    async def _receipt(self, envelope: CommandEnvelope, wait_seconds: float) -> Receipt:
+    async def wait(self, command_id: str, *, wait_seconds: float) -> Receipt:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait_seconds
+        while True:
+            await self._bus.watch(command_id, wait_seconds=deadline - loop.time())
+            receipt = await self.find(command_id)
+            stage = receipt.record.stage
+            left = deadline - loop.time()
+            settled = stage in TERMINAL or stage is CommandStage.FAILED
+            if settled or left <= 0 or self._bus.closed:
+                return receipt
+            # It is stored, and about to come into the bus, or to leave it.
+            await asyncio.sleep(min(left, POLL_SECONDS))
+
+    async def _executed(
+        self, envelope: CommandEnvelope, wait_seconds: float, wait_for: WaitFor
+    ) -> Receipt:
+        call: Waiting | EventCoreError | None = None
+        if not await self._is_known_to_a_full_lane(envelope):
+            try:
+                (call,) = await self._bus.submit(
+                    [envelope], wait_seconds=wait_seconds, wait_for=wait_for
+                )
+            except CommandQueueFull as full:
+                call = full
+        if isinstance(call, Waiting):
+            await self._bus.wait([call])
+        outcome = await self._outcome(envelope, call)
+        if isinstance(outcome, EventCoreError):
+            # Calls that joined get the same error; each begins its own traceback.
+            raise outcome.with_traceback(None)
+        return outcome
+
+    async def _is_known_to_a_full_lane(self, envelope: CommandEnvelope) -> bool:
+        """Whether the call would be held back for room that its command does not need."""
+        if not self._bus.admission.holds_calls(envelope.stream, envelope.lane):
+            return False
         try:
-            receipt = await self._bus.submit(envelope, wait_seconds=wait_seconds)
-        except CommandQueueFull:
-            # Room is for new commands. One that was executed before needs none: its outcome is
-            # what it always was.
-            record = await self._journal.find(envelope.command_id)
-            if record is None:
-                raise
-            outcome = stored_outcome(record, envelope)
-            if isinstance(outcome, EventCoreError):
-                raise outcome from None
-            receipt = outcome
-        record = receipt.record
-        if receipt.view is None and record.stage is CommandStage.COMMITTED:
-            return await self._thread.run(lambda: self._with_view(receipt))
-        return receipt
+            record = await self._lookup.find(envelope.command_id)
+        except StoreUnavailable:
+            return False
+        # One that is ACCEPTED is in flight: the call joins it, and needs no room either.
+        return record is not None and record.stage is not CommandStage.ACCEPTED
 
-    def _with_view(self, receipt: Receipt) -> Receipt:
-        """Folds what clients saw of the aggregate as of the command's version."""
-        record = receipt.record
-        with self._reader.snapshot() as snapshot:
-            history = snapshot.events.load(
-                [record.stream], up_to_version=record.stream_version
-            )
-        aggregate = self._handlers.aggregate_of(record.type)
-        return replace(receipt, view=fold(aggregate, history[record.stream]).view)
+    async def _outcome(
+        self, envelope: CommandEnvelope, call: Waiting | EventCoreError | None
+    ) -> Outcome:
+        if isinstance(call, Waiting):
+            outcome = call.outcome()
+            return await self._complete(envelope, outcome, joined=call.joined)
+        return await self._complete(envelope, call, joined=True)
 
-    async def _look_up(self, command_ids: Sequence[str]) -> Mapping[str, CommandRecord]:
-        return await self._thread.run(lambda: self._find(command_ids))
+    async def _complete(
+        self, envelope: CommandEnvelope, outcome: Outcome | None, *, joined: bool
+    ) -> Outcome:
+        """An outcome of the bus with what has to be read for it. It never raises."""
+        try:
+            if self._may_be_known(outcome):
+                # Room, and a store that can be written to, are for new commands. One that was
+                # executed before needs neither: its outcome is what it always was.
+                record = await self._lookup.find(envelope.command_id)
+                if record is None:
+                    return outcome or CommandNotFound(envelope.command_id)
+                known = stored_outcome(record, envelope)
+                if outcome is None and not joined and isinstance(known, Receipt):
+                    known = replace(known, deduplicated=False)
+                outcome = known
+            if isinstance(outcome, Receipt):
+                return await self._lookup.with_view(outcome)
+        except EventCoreError as error:
+            return error
+        assert outcome is not None  # It may be known, and was found or not.
+        return outcome
 
-    def _find(self, command_ids: Sequence[str]) -> Mapping[str, CommandRecord]:
-        with self._reader.snapshot() as snapshot:
-            return snapshot.journal.find(command_ids)
+    def _may_be_known(self, outcome: Outcome | None) -> bool:
+        """Whether the journal may know of more than an outcome of the bus tells."""
+        if isinstance(outcome, StoreUnavailable):
+            # After an I/O error nothing is answered from a file that cannot be trusted.
+            return not self._bus.closed
+        return outcome is None or isinstance(outcome, CommandQueueFull)
 
-    def _ended_with_receipt(
-        self, envelope: CommandEnvelope, receipt: Receipt, began: float
-    ) -> None:
-        record = receipt.record
-        refusal = record.refusal
-        if receipt.deduplicated:
-            outcome = CommandOutcome.DEDUPLICATED
-        elif refusal is None:
-            outcome = CommandOutcome.COMMITTED
-        else:
-            outcome = CommandOutcome.REFUSED
-            self._metrics.command_refused(
-                reason=refusal.reason, rule=refusal.rule, lane=record.lane
-            )
-        reason = "" if refusal is None else refusal.rule or refusal.reason
-        self._ended(envelope, outcome, began, record=record, reason=reason)
-
-    def _ended_without_receipt(
-        self, envelope: CommandEnvelope, error: Exception, began: float
-    ) -> None:
-        if isinstance(error, CommandQueueFull):
-            self._metrics.command_refused(reason=error.reason, lane=error.lane)
-        nothing_stored = isinstance(
-            error, CommandQueueFull | CommandIdReused | ShuttingDown
-        )
-        outcome = (
-            CommandOutcome.NOT_ACCEPTED if nothing_stored else CommandOutcome.FAILED
-        )
-        known = error if isinstance(error, EventCoreError) else EventCoreError
-        self._ended(envelope, outcome, began, reason=known.reason)
-
-    def _ended(
+    async def _all_executed(
         self,
-        envelope: CommandEnvelope,
-        outcome: CommandOutcome,
-        began: float,
-        *,
-        record: CommandRecord | None = None,
-        reason: str = "",
-    ) -> None:
-        """The one log line of a command, and its count."""
-        self._metrics.command_ended(envelope.type, outcome)
-        stream = envelope.stream if record is None else record.stream
-        log.info(
-            "command",
-            type=envelope.type,
-            outcome=outcome.value,
-            reason=reason,
-            command_id=envelope.command_id,
-            **{f"{stream.category}_id": stream.key},
-            version=0 if record is None else record.stream_version,
-            position=0 if record is None else record.position,
-            correlation_id=envelope.trace.correlation_id,
-            causation_id=envelope.trace.causation_id,
-            lane=(record or envelope).lane.value,
-            milliseconds=round((time.perf_counter() - began) * 1000, 2),
+        envelopes: Sequence[CommandEnvelope],
+        wait_seconds: float,
+        wait_for: WaitFor,
+    ) -> list[Outcome]:
+        submitted = await self._submitted(envelopes, wait_seconds, wait_for)
+        await self._bus.wait([call for call in submitted if isinstance(call, Waiting)])
+        return [
+            await self._outcome(envelope, call)
+            for envelope, call in zip(envelopes, submitted, strict=True)
+        ]
+
+    async def _submitted(
+        self,
+        envelopes: Sequence[CommandEnvelope],
+        wait_seconds: float,
+        wait_for: WaitFor,
+    ) -> "list[Waiting | EventCoreError | None]":
+        try:
+            return await self._bus.submit(
+                envelopes, wait_seconds=wait_seconds, wait_for=wait_for
+            )
+        except CommandQueueFull:
+            # Those that were executed before need no room; perhaps there is enough for the others.
+            known = await self._lookup.find_all([e.command_id for e in envelopes])
+            if not known:
+                raise
+        fresh = [e for e in envelopes if e.command_id not in known]
+        calls = iter(
+            await self._bus.submit(fresh, wait_seconds=wait_seconds, wait_for=wait_for)
+        )
+        return [None if e.command_id in known else next(calls) for e in envelopes]
+
+    def _validations_full(self, envelope: CommandEnvelope) -> CommandQueueFull:
+        return self._bus.admission.full(
+            envelope.lane, "too many commands are validated at once"
         )

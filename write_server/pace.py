@@ -35,17 +35,21 @@ class Pace:
         self._commands = self._commands * MEMORY + commands
         self._seconds = self._seconds * MEMORY + seconds
 
-    def seconds_for(self, commands: int) -> float:
-        """How long that many commands take at least; 0 before the first batch."""
+    def seconds_for(self, commands: int, *, per_batch: int | None = None) -> float:
+        """How long that many commands take at least; 0 before the first batch.
+
+        Args:
+            commands: How many are ahead.
+            per_batch: How many of them one batch takes, where that is less than it holds.
+        """
         if not self._batches:
             return 0.0
-        batches = math.ceil(commands / self._batch_commands_max)
+        batches = math.ceil(commands / (per_batch or self._batch_commands_max))
         return self._seconds * min(batches / self._batches, commands / self._commands)
 
-    def retry_seconds(self, commands: int) -> float:
-        """When to try again while that many commands are ahead."""
+    def retry_seconds(self, commands: int, *, per_batch: int | None = None) -> float:
+        """When to try again while that many commands are ahead; for the rest see `seconds_for`."""
         if not self._batches:
             return RETRY_SECONDS_UNMEASURED
-        return min(
-            max(self.seconds_for(commands), RETRY_SECONDS_MIN), RETRY_SECONDS_MAX
-        )
+        seconds = self.seconds_for(commands, per_batch=per_batch)
+        return min(max(seconds, RETRY_SECONDS_MIN), RETRY_SECONDS_MAX)

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +13,22 @@ from tests.support.processes import StartedProcess, start_module
 ANY_PORT = "127.0.0.1:0"
 
 
-def start_write_server(data_dir: Path, *flags: str) -> StartedProcess:
+def start_write_server(
+    data_dir: Path, *flags: str, environment: Mapping[str, str] | None = None
+) -> StartedProcess:
     """Starts a write server on free ports, unless the flags say otherwise."""
     addresses = {
         flag: ANY_PORT
-        for flag in ("--write-address", "--write-metrics-address")
+        for flag in (
+            "--write-address",
+            "--write-admin-address",
+            "--write-metrics-address",
+        )
         if flag not in flags
     }
     given = [word for pair in addresses.items() for word in pair]
-    return start_module("write_server", "--data-dir", str(data_dir), *given, *flags)
+    words = ("--data-dir", str(data_dir), *given, *flags)
+    return start_module("write_server", *words, environment=environment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +45,15 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class StoredCommand:
-    """A command and its outcome, as the file holds them."""
+    """A command and its outcome, as the file holds them. They come in the order of acceptance."""
 
     stream_id: str
     stage: str
     stream_version: int
     position: int
     event_count: int
+    keeps_request: bool
+    """What it asks for, which is dropped with its outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,7 @@ class Stored:
             self._assert_effect(command, by_command.get(command_id, []))
 
     def _assert_effect(self, command: StoredCommand, effect: list[StoredEvent]) -> None:
+        assert command.keeps_request == (command.stage in {"accepted", "failed"})
         assert len(effect) == command.event_count
         if not effect:
             return
@@ -81,6 +91,15 @@ class Stored:
         )
         assert effect[-1].stream_version == command.stream_version
 
+    def assert_in_order(self, command_ids: Iterable[str]) -> None:
+        """Those of an order were executed in the order in which they are given."""
+        newest: dict[str, int] = {}
+        for command_id in command_ids:
+            command = self.commands[command_id]
+            if command.stage == "committed":
+                assert command.position >= newest.get(command.stream_id, 0), command
+                newest[command.stream_id] = command.position
+
     def holds_any_of(self, command_ids: Iterable[str]) -> bool:
         """Whether a command is in any table."""
         ids = set(command_ids)
@@ -90,10 +109,16 @@ class Stored:
         )
 
 
+def accepted_in(data_dir: Path) -> int:
+    """How many commands are stored and not executed."""
+    with _reading(data_dir) as connection:
+        query = "SELECT count(*) FROM commands WHERE stage = 'accepted'"
+        return int(connection.execute(query).fetchone()[0])
+
+
 def stored_in(data_dir: Path) -> Stored:
     """Reads the file of a write server, which may be running. Its outbox holds every event."""
-    path = data_dir / "write.db"
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+    with _reading(data_dir) as connection:
         connection.execute("BEGIN")
         events = [
             StoredEvent(position, str(UUID(bytes=stream)), *rest)
@@ -104,8 +129,8 @@ def stored_in(data_dir: Path) -> Stored:
         ]
         commands: dict[str, StoredCommand] = {}
         for command_id, stream, *rest in connection.execute(
-            "SELECT command_id, stream_id, stage, stream_version, position, event_count "
-            "FROM commands"
+            "SELECT command_id, stream_id, stage, stream_version, position, event_count, "
+            "request IS NOT NULL FROM commands ORDER BY accept_sequence"
         ):
             assert command_id not in commands
             commands[command_id] = StoredCommand(str(UUID(bytes=stream)), *rest)
@@ -114,3 +139,8 @@ def stored_in(data_dir: Path) -> Stored:
         (head,) = connection.execute("SELECT position FROM log_head").fetchone()
         assert head == len(events)
     return Stored(events, commands)
+
+
+def _reading(data_dir: Path) -> "closing[sqlite3.Connection]":
+    path = data_dir / "write.db"
+    return closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True))

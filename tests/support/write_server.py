@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,12 +11,15 @@ from typing import Any
 import grpc.aio
 from prometheus_client import CollectorRegistry
 
+from contexts.orders.write.handlers import ORDER_HANDLERS
+from eventcore.aggregate import CommandHandler
 from eventcore.memory.write_store import MemoryWriteStore
 from eventcore.messages import CommandRecord, EventEnvelope, Lane
 from eventcore.process.lifecycle import Stop
 from eventcore.threads import OwnThread
 from eventcore.write_store import WriteUnit
 from orderes.v1.command_service_pb2_grpc import CommandServiceStub
+from orderes.v1.write_admin_service_pb2_grpc import WriteAdminServiceStub
 from tests.support.envelopes import an_id
 from tests.support.eventually import eventually
 from tests.support.rpc import LOCALHOST, channel_to
@@ -71,6 +74,7 @@ class RunningWriteServer:
     server: WriteServer
     address: str
     channel: grpc.aio.Channel
+    admin_channel: grpc.aio.Channel
     store: HeldStore
     memory: MemoryWriteStore
     registry: CollectorRegistry
@@ -82,6 +86,11 @@ class RunningWriteServer:
     def stub(self) -> Any:
         """A client of the CommandService."""
         return CommandServiceStub(self.channel)
+
+    @property
+    def admin(self) -> Any:
+        """A client of the WriteAdminService."""
+        return WriteAdminServiceStub(self.admin_channel)
 
     def depth(self, lane: Lane = Lane.NORMAL) -> float:
         """Commands that hold a slot of the lane."""
@@ -125,7 +134,9 @@ class RunningWriteServer:
 
 
 @asynccontextmanager
-async def running_write_server(**settings: Any) -> AsyncIterator[RunningWriteServer]:
+async def running_write_server(
+    handlers: Sequence[CommandHandler] = ORDER_HANDLERS, **settings: Any
+) -> AsyncIterator[RunningWriteServer]:
     """Runs a write server with those settings, and drains it at the end.
 
     Time stands still, except that each transaction is a second after the one before it.
@@ -138,7 +149,9 @@ async def running_write_server(**settings: Any) -> AsyncIterator[RunningWriteSer
     appended: list[int] = []
     stop = Stop()
     server = WriteServer(
-        settings=WriteServerSettings(write_address=LOCALHOST, **settings),
+        settings=WriteServerSettings(
+            write_address=LOCALHOST, write_admin_address=LOCALHOST, **settings
+        ),
         store=store,
         store_id=STORE_ID,
         reader=memory,
@@ -148,14 +161,19 @@ async def running_write_server(**settings: Any) -> AsyncIterator[RunningWriteSer
         new_id=an_id,
         on_appended=lambda: appended.append(len(appended) + 1),
         registry=registry,
+        handlers=handlers,
     )
-    address = await server.start(stop)
+    addresses = await server.start(stop)
     try:
-        async with channel_to(address) as channel:
+        async with (
+            channel_to(addresses.commands) as channel,
+            channel_to(addresses.admin) as admin_channel,
+        ):
             yield RunningWriteServer(
                 server=server,
-                address=address,
+                address=addresses.commands,
                 channel=channel,
+                admin_channel=admin_channel,
                 store=store,
                 memory=memory,
                 registry=registry,

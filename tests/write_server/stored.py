@@ -5,11 +5,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from eventcore.command_journal import CommandRequest
 from eventcore.errors import StoreUnavailable
 from eventcore.messages import CommandRecord, EventEnvelope, StreamId
 from eventcore.write_store import WriteStore, WriteUnit
 
 ALL = 1_000_000
+
+
+class Killed(BaseException):
+    """The process ends here."""
 
 
 def log_of(store: WriteStore) -> list[EventEnvelope]:
@@ -25,6 +30,13 @@ def log_of(store: WriteStore) -> list[EventEnvelope]:
     return log
 
 
+def requests_of(store: WriteStore, *command_ids: str) -> dict[str, CommandRequest]:
+    """The requests that are kept."""
+    with store.begin() as unit:
+        stored = unit.journal.stored(command_ids)
+    return {command_id: command.request for command_id, command in stored.items()}
+
+
 def records_of(store: WriteStore, *command_ids: str) -> dict[str, CommandRecord]:
     """Those of the commands that are in the journal."""
     with store.begin() as unit:
@@ -37,16 +49,18 @@ class Failure:
 
     step: str = ""
     """As in "events.append", "commit" or "begin"; empty does not fail."""
-    error: Callable[[], Exception] = StoreUnavailable
+    error: Callable[[], BaseException] = StoreUnavailable
     after: bool = False
     """Whether the step is done before it fails, so that nobody can know."""
+    call: int = 0
+    """The number of the call that fails, from 1; 0 is none."""
     calls: list[str] = field(default_factory=list)
     """The steps that were taken."""
 
     def take(self, step: str, work: Callable[[], Any]) -> Any:
         """Takes a step, or fails in it."""
         self.calls.append(step)
-        if step != self.step:
+        if step != self.step and len(self.calls) != self.call:
             return work()
         if self.after:
             work()
@@ -76,6 +90,8 @@ class _FailingUnit:
         self.events: Any = _FailingPart("events", unit.events, failure)
         self.journal: Any = _FailingPart("journal", unit.journal, failure)
         self.outbox: Any = _FailingPart("outbox", unit.outbox, failure)
+        self.snapshots: Any = _FailingPart("snapshots", unit.snapshots, failure)
+        self.control: Any = _FailingPart("control", unit.control, failure)
 
     def commit(self) -> None:
         self._failure.take("commit", self._unit.commit)
@@ -92,10 +108,16 @@ class FailingStore:
         self,
         step: str,
         *,
-        error: Callable[[], Exception] = StoreUnavailable,
+        error: Callable[[], BaseException] = StoreUnavailable,
         after: bool = False,
     ) -> None:
         self.failure = Failure(step, error, after)
+
+    def fail_at_call(
+        self, call: int, *, error: Callable[[], BaseException], after: bool = False
+    ) -> None:
+        """Fails at the k-th call, whatever it is."""
+        self.failure = Failure(error=error, after=after, call=call)
 
     def work(self) -> None:
         """Fails no longer, and counts its steps anew."""

@@ -39,7 +39,7 @@ def test_another_version_is_said_before_any_rule(store: WriteStore, by: int) -> 
     executor = executor_over(store)
     stream = begun(executor, counts=[1])
     (outcome,) = executor.execute([count(stream, by, expected_version=1)])
-    refusal = receipt(outcome).record.refusal
+    refusal = receipt(outcome).record.error
     assert refusal is not None
     assert refusal.reason == "VERSION_MISMATCH"
     assert refusal.facts == {"expected_version": "1", "actual_version": "2"}

@@ -4,34 +4,35 @@ from dataclasses import replace
 
 import pytest
 
-from eventcore.command_gateway import Receipt
-from eventcore.errors import StoreBroken, StoreUnavailable, UnknownEvent
+from eventcore.command_gateway import Outcome, Receipt
+from eventcore.errors import CommandIdReused, StoreBroken, StoreUnavailable
 from eventcore.event_store import StreamAppend
-from eventcore.messages import CommandStage, NewEvent, StreamId
+from eventcore.messages import CommandStage, ErrorRecord, Kind, NewEvent, StreamId
 from eventcore.sql.write_store import SqlWriteStore
 from eventcore.write_store import WriteStore
 from tests.support.envelopes import a_new_event, a_stream, an_id
-from tests.write_server.outcomes import receipt, records, refused
-from tests.write_server.stored import FailingStore, log_of, records_of
+from tests.write_server.outcomes import gave_up, receipt, records, refused, stages
+from tests.write_server.stored import FailingStore, log_of, records_of, requests_of
 from tests.write_server.things import (
     BREAKS_CODEC,
     BREAKS_DECISION,
     BREAKS_FOLD,
     BREAKS_VIEW,
+    HANDLERS,
     MENDED,
     NOW,
     TRACE,
     Begun,
     Counted,
     Event,
+    ThingExecutor,
     a_command,
     begun,
     codec,
     count,
     executor_over,
 )
-from write_server.batch import BatchExecutor, Outcome
-from write_server.decisions import HandlerBroke
+from write_server.jobs import HandlerBroke
 
 BREAKS = [BREAKS_DECISION, BREAKS_CODEC, BREAKS_FOLD, BREAKS_VIEW]
 
@@ -67,8 +68,12 @@ def append_behind_its_back(
         unit.commit()
 
 
-def broke(outcome: Outcome) -> bool:
+def is_not_stored(outcome: Outcome) -> bool:
     return isinstance(outcome, HandlerBroke)
+
+
+def cause_of(by: int) -> str:
+    return "KeyError" if by == BREAKS_CODEC else "ZeroDivisionError"
 
 
 # One command that breaks.
@@ -84,44 +89,60 @@ def test_a_command_whose_handler_breaks_spoils_only_itself(
     outcomes = executor.execute(
         [count(stream, 1), breaking, count(stream, 2), a_command(), count(stream, -1)]
     )
-    assert [broke(outcome) for outcome in outcomes] == [
-        False,
-        True,
-        False,
-        False,
-        False,
+    assert stages(outcomes) == [
+        "committed",
+        "failed",
+        "committed",
+        "committed",
+        "refused",
     ]
     assert receipt(outcomes[2]).view.total == 3
     assert receipt(outcomes[2]).record.stream_version == 3
     assert refused(outcomes[4]) == "NEGATIVE"
-    assert records_of(store, breaking.command_id) == {}
+    failed = receipt(outcomes[1]).record
+    assert records_of(store, breaking.command_id) == {breaking.command_id: failed}
     assert len(log_of(store)) == 4
 
 
 @pytest.mark.parametrize("by", BREAKS)
-def test_a_command_whose_handler_broke_can_be_tried_again(
+def test_a_command_that_is_given_up_is_a_dead_letter_with_its_request(
     store: WriteStore, by: int
 ) -> None:
     executor = executor_over(store)
-    stream = begun(executor)
-    breaking = count(stream, by)
-    assert broke(executor.execute([breaking])[0])
-    assert broke(executor.execute([breaking])[0])
-    repaired = count(stream, 1, command_id=breaking.command_id)
-    assert records(executor.execute([repaired]))[0].stream_version == 2
+    breaking = count(begun(executor), by, expected_version=1)
+    (outcome,) = executor.execute([breaking])
+    record = receipt(outcome).record
+    assert (record.attempts, record.accept_time, record.complete_time) == (1, NOW, NOW)
+    assert record.error == ErrorRecord(
+        kind=Kind.FAULT,
+        reason="COMMAND_FAILED",
+        message="the command failed by a fault of the server and is kept for an operator: "
+        "repeat it later with the same command_id, or ask an operator",
+        facts={"attempts": "1", "cause": cause_of(by)},
+    )
+    request = requests_of(store, breaking.command_id)[breaking.command_id]
+    assert HANDLERS.command_of("Count", request.payload) == breaking.command
+    assert request.expected_version == 1
 
 
-def test_what_broke_keeps_its_cause(store: WriteStore) -> None:
+def test_the_answer_to_a_command_that_was_given_up_stays_the_same(
+    store: WriteStore,
+) -> None:
     executor = executor_over(store)
-    (outcome,) = executor.execute([count(begun(executor), BREAKS_DECISION)])
-    assert isinstance(outcome, HandlerBroke)
-    assert isinstance(outcome.__cause__, ZeroDivisionError)
+    stream = begun(executor)
+    breaking = count(stream, BREAKS_DECISION)
+    (first,) = executor.execute([breaking])
+    executor.execute([count(stream, MENDED)])
+    (again,) = executor.execute([breaking])
+    assert receipt(again) == replace(receipt(first), deduplicated=True)
+    other = count(stream, 1, command_id=breaking.command_id)
+    assert isinstance(executor.execute([other])[0], CommandIdReused)
 
 
 # A stream that cannot be read.
 
 
-def unreadable(store: WriteStore, executor: BatchExecutor) -> StreamId:
+def unreadable(store: WriteStore, executor: ThingExecutor) -> StreamId:
     """A stream with an event of a later release behind one of this."""
     stream = begun(executor)
     append_behind_its_back(
@@ -137,9 +158,16 @@ def test_an_event_of_an_unknown_type_spoils_only_its_stream(store: WriteStore) -
     outcomes = executor.execute(
         [count(fine), count(stream), count(stream, -1), a_command(), count(fine)]
     )
-    assert [broke(outcome) for outcome in outcomes] == [False, True, True, False, False]
-    assert isinstance(outcomes[1], HandlerBroke)
-    assert isinstance(outcomes[1].__cause__, UnknownEvent)
+    assert [gave_up(outcome) for outcome in outcomes] == [
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
+    error = receipt(outcomes[1]).record.error
+    assert error is not None
+    assert error.facts["cause"] == "UnknownEvent"
     assert len(log_of(store)) == 6
 
 
@@ -150,7 +178,7 @@ def test_an_event_that_no_longer_folds_spoils_only_its_stream(
     stream = begun(executor)
     append_behind_its_back(store, stream, Counted(by=BREAKS_FOLD), version=1)
     outcomes = executor.execute([count(stream), a_command()])
-    assert [broke(outcome) for outcome in outcomes] == [True, False]
+    assert [gave_up(outcome) for outcome in outcomes] == [True, False]
 
 
 @pytest.mark.parametrize("cached", [True, False])
@@ -208,7 +236,7 @@ def test_a_value_that_the_database_refuses_spoils_only_its_command(
     stream = begun(executor)
     poison = replace(count(stream, 5), trace=replace(TRACE, correlation_id=POISON))
     outcomes = executor.execute([count(stream, 1), poison, count(stream, 2)])
-    assert [broke(outcome) for outcome in outcomes] == [False, True, False]
+    assert [is_not_stored(outcome) for outcome in outcomes] == [False, True, False]
     assert receipt(outcomes[2]).view.total == 3
     assert [e.stream_version for e in log_of(sqlite)] == [1, 2, 3]
 
@@ -220,7 +248,7 @@ def test_a_refusal_that_the_database_refuses_spoils_only_its_command(
     stream = begun(executor)
     poison = replace(count(stream, -1), trace=replace(TRACE, causation_id=POISON))
     outcomes = executor.execute([poison, count(stream)])
-    assert [broke(outcome) for outcome in outcomes] == [True, False]
+    assert [is_not_stored(outcome) for outcome in outcomes] == [True, False]
 
 
 def test_a_number_beyond_the_database_spoils_only_its_command(
@@ -230,7 +258,7 @@ def test_a_number_beyond_the_database_spoils_only_its_command(
     command = a_command()
     poison = replace(command, fingerprint=replace(command.fingerprint, version=2**63))
     outcomes = executor.execute([poison, a_command()])
-    assert [broke(outcome) for outcome in outcomes] == [True, False]
+    assert [is_not_stored(outcome) for outcome in outcomes] == [True, False]
 
 
 # A cache that is behind the log.
@@ -250,7 +278,7 @@ def test_a_stale_cache_makes_no_false_refusal(store: WriteStore) -> None:
     stream = begun(executor)
     append_behind_its_back(store, stream, Counted(by=7), version=1)
     (outcome,) = executor.execute([count(stream, -1)])
-    refusal = receipt(outcome).record.refusal
+    refusal = receipt(outcome).record.error
     assert refusal is not None
     assert refusal.facts["total"] == "7"
 
@@ -307,8 +335,8 @@ def test_a_store_that_fails_at_any_step_keeps_nothing_and_is_not_believed(
     failing.fail_at(step, error=error)
     with pytest.raises(error):
         executor.execute(batch)
-    assert executor._cache.get(stream) is None
-    assert executor._cache.get(fresh) is None
+    assert executor.cache.get(stream) is None
+    assert executor.cache.get(fresh) is None
     assert len(log_of(store)) == 1
     assert records_of(store, *(command.command_id for command in batch)) == {}
     failing.work()
@@ -363,7 +391,7 @@ def test_a_store_that_breaks_in_its_own_way_spoils_no_other_command(
     stream = begun(executor)
     failing.fail_at("outbox.add", error=ZeroDivisionError)
     outcomes = executor.execute([count(stream), count(stream, -1)])
-    assert [broke(outcome) for outcome in outcomes] == [True, True]
+    assert [is_not_stored(outcome) for outcome in outcomes] == [True, True]
     failing.work()
     (outcome,) = executor.execute([count(stream)])
     assert receipt(outcome).record.stage is CommandStage.COMMITTED

@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from eventcore.command_gateway import Receipt
+from eventcore.command_gateway import Outcome, Receipt
 from eventcore.memory.write_store import MemoryWriteStore
 from eventcore.messages import CommandEnvelope, EventEnvelope
 from eventcore.write_store import WriteStore
@@ -27,7 +27,6 @@ from tests.write_server.things import (
     a_command,
     executor_over,
 )
-from write_server.batch import Outcome
 
 STREAMS = [a_stream("thing") for _ in range(3)]
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from eventcore.command_gateway import Receipt
+from eventcore.command_gateway import Outcome, Receipt
 from eventcore.errors import (
     CommandIdReused,
     CommandQueueFull,
@@ -22,18 +22,20 @@ from tests.write_server.bus import (
     ids,
     is_empty,
     receipt_of,
+    seconds_pass,
     settle,
+    to_execute,
 )
 from tests.write_server.things import Count, a_command
-from write_server.batch import Outcome
 from write_server.pace import Pace
+from write_server.rules import LaneRule
 
 
 async def test_a_command_is_answered_with_its_outcome() -> None:
     bus = a_bus()
     envelope = a_command()
     async with calling(call(bus, envelope)) as (answer,):
-        batch = await bus.take(10)
+        batch = await to_execute(bus)
         assert ids(batch) == [envelope.command_id]
         settle(bus, batch)
         assert await answer == receipt_of(batch[0])
@@ -44,7 +46,7 @@ async def test_each_call_of_a_batch_gets_its_own_outcome() -> None:
     bus = a_bus()
     good, bad = a_command(), a_command()
     async with calling(call(bus, good), call(bus, bad)) as (first, second):
-        batch = await bus.take(10)
+        batch = await to_execute(bus)
         bus.settle(batch, [receipt_of(batch[0]), StoreUnavailable()])
         assert (await first).record.command_id == good.command_id
         with pytest.raises(StoreUnavailable):
@@ -53,7 +55,7 @@ async def test_each_call_of_a_batch_gets_its_own_outcome() -> None:
 
 async def test_the_writer_waits_for_the_first_command() -> None:
     bus = a_bus()
-    taking = asyncio.create_task(bus.take(10))
+    taking = asyncio.create_task(to_execute(bus))
     await a_turn()
     assert not taking.done()
     envelope = a_command()
@@ -62,7 +64,7 @@ async def test_the_writer_waits_for_the_first_command() -> None:
 
 
 async def test_a_full_lane_refuses_and_keeps_nothing() -> None:
-    bus = a_bus(2, critical=7)
+    bus = a_bus(2, rules={Lane.CRITICAL: LaneRule(capacity=7)})
     refused = a_command()
     async with calling(call(bus, a_command()), call(bus, a_command())):
         with pytest.raises(CommandQueueFull) as raised:
@@ -72,7 +74,7 @@ async def test_a_full_lane_refuses_and_keeps_nothing() -> None:
         assert (error.retry_delay_seconds or 0) > 0
         assert dict(error.facts) == {"lane": "normal", "depth": "2", "capacity": "2"}
         assert bus.lanes.depth(Lane.NORMAL) == 2
-        assert refused.command_id not in ids(await bus.take(10))
+        assert refused.command_id not in ids(await to_execute(bus))
 
 
 async def test_other_lanes_have_room_while_one_is_full() -> None:
@@ -80,18 +82,18 @@ async def test_other_lanes_have_room_while_one_is_full() -> None:
     async with calling(
         call(bus, a_command(lane=Lane.BULK)), call(bus, a_command(lane=Lane.CRITICAL))
     ):
-        assert len(await bus.take(10)) == 2
+        assert len(await to_execute(bus)) == 2
 
 
 async def test_a_slot_is_held_until_the_outcome_is_settled() -> None:
     bus = a_bus(1)
     async with calling(call(bus, a_command())) as (answer,):
-        batch = await bus.take(10)
+        batch = await to_execute(bus)
         with pytest.raises(CommandQueueFull):
             await call(bus, a_command())
         settle(bus, batch)
         async with calling(call(bus, a_command())) as (next_answer,):
-            settle(bus, await bus.take(10))
+            settle(bus, await to_execute(bus))
             await asyncio.gather(answer, next_answer)
 
 
@@ -102,9 +104,9 @@ async def test_a_command_queues_behind_those_of_its_stream_in_their_lane() -> No
         a_command(stream=stream, lane=lane) for lane in (Lane.BULK, Lane.CRITICAL)
     ]
     async with calling(*(call(bus, envelope) for envelope in envelopes)):
-        batch = await bus.take(10)
+        batch = await to_execute(bus)
     assert ids(batch) == [envelope.command_id for envelope in envelopes]
-    assert {entry.envelope.lane for entry in batch} == {Lane.BULK}
+    assert {entry.lane for entry in batch} == {Lane.BULK}
 
 
 async def test_a_repeated_command_joins_the_one_in_flight() -> None:
@@ -112,7 +114,7 @@ async def test_a_repeated_command_joins_the_one_in_flight() -> None:
     envelope = a_command()
     async with calling(*(call(bus, envelope) for _ in range(3))) as answers:
         assert bus.lanes.depth(Lane.NORMAL) == 1
-        batch = await bus.take(10)
+        batch = await to_execute(bus)
         async with calling(call(bus, envelope)) as (late,):
             settle(bus, batch)
             receipts = await asyncio.gather(*answers, late)
@@ -125,7 +127,7 @@ async def test_calls_that_joined_get_the_same_error() -> None:
     bus = a_bus()
     envelope = a_command()
     async with calling(*(call(bus, envelope) for _ in range(3))) as answers:
-        bus.settle(await bus.take(10), [StoreUnavailable()])
+        bus.settle(await to_execute(bus), [StoreUnavailable()])
         results = await asyncio.gather(*answers, return_exceptions=True)
     assert [type(result) for result in results] == [StoreUnavailable] * 3
 
@@ -137,7 +139,7 @@ async def test_an_id_in_flight_is_not_for_other_content() -> None:
     async with calling(call(bus, envelope)):
         with pytest.raises(CommandIdReused):
             await call(bus, other)
-        assert [entry.envelope for entry in await bus.take(10)] == [envelope]
+        assert [entry.envelope for entry in await to_execute(bus)] == [envelope]
 
 
 async def test_a_wait_that_ends_in_the_queue_withdraws_the_command() -> None:
@@ -157,7 +159,7 @@ async def test_a_wait_that_ends_leaves_the_command_to_another_call() -> None:
         with pytest.raises(CommandQueueFull):
             await impatient
         assert bus.lanes.depth(Lane.NORMAL) == 1
-        settle(bus, await bus.take(10))
+        settle(bus, await to_execute(bus))
         assert (await patient).record.command_id == envelope.command_id
 
 
@@ -170,17 +172,15 @@ async def test_a_call_that_joined_keeps_its_own_deadline() -> None:
     ):
         with pytest.raises(CommandQueueFull):
             await impatient
-        settle(bus, await bus.take(10))
+        settle(bus, await to_execute(bus))
         assert not (await patient).deduplicated
 
 
 async def test_a_wait_that_ends_during_the_commit_waits_for_it() -> None:
     bus = a_bus()
     async with calling(call(bus, a_command(), SHORT_SECONDS)) as (answer,):
-        batch = await bus.take(10)
-        ended = asyncio.Event()
-        asyncio.get_running_loop().call_later(2 * SHORT_SECONDS, ended.set)
-        await ended.wait()
+        batch = await to_execute(bus)
+        await seconds_pass(2 * SHORT_SECONDS)
         assert not answer.done()
         settle(bus, batch)
         assert (await answer).record.command_id == batch[0].command_id
@@ -188,7 +188,7 @@ async def test_a_wait_that_ends_during_the_commit_waits_for_it() -> None:
 
 async def test_no_wait_at_all_is_enough_for_an_idle_writer() -> None:
     bus = a_bus()
-    taking = asyncio.create_task(bus.take(10))
+    taking = asyncio.create_task(to_execute(bus))
     await a_turn()
     async with calling(call(bus, a_command(), 0)) as (answer,):
         settle(bus, await taking)
@@ -210,14 +210,14 @@ async def test_a_call_that_is_cancelled_leaves_the_command_to_another_call() -> 
     async with calling(call(bus, envelope), call(bus, envelope)) as (first, second):
         first.cancel()
         await a_turn()
-        settle(bus, await bus.take(10))
+        settle(bus, await to_execute(bus))
         assert (await second).deduplicated
 
 
 async def test_a_call_that_is_cancelled_during_the_commit_holds_up_nothing() -> None:
     bus = a_bus()
     async with calling(call(bus, a_command())) as (answer,):
-        batch = await bus.take(10)
+        batch = await to_execute(bus)
         answer.cancel()
         await a_turn()
         assert bus.lanes.depth(Lane.NORMAL) == 1
@@ -229,8 +229,8 @@ async def test_a_call_may_be_cancelled_in_the_moment_in_which_its_wait_ends() ->
     bus = a_bus()
     async with calling(call(bus, a_command())) as (answer,):
         (entry,) = bus._in_flight.values()
-        (waiter,) = entry.waiters
-        bus._expire(entry, waiter)
+        (waiting,) = entry.calls
+        bus._expire(waiting)
         answer.cancel()  # The call has its answer, and has not run to take it.
         with pytest.raises(asyncio.CancelledError):
             await answer
@@ -243,7 +243,7 @@ async def test_a_command_that_was_withdrawn_can_come_again() -> None:
     with pytest.raises(CommandQueueFull):
         await call(bus, envelope, SHORT_SECONDS)
     async with calling(call(bus, envelope)) as (answer,):
-        settle(bus, await bus.take(10))
+        settle(bus, await to_execute(bus))
         assert not (await answer).deduplicated
 
 
@@ -269,7 +269,7 @@ async def test_outcomes_of_a_batch_come_in_its_order() -> None:
     bus = a_bus()
     envelopes = [a_command() for _ in range(5)]
     async with calling(*(call(bus, envelope) for envelope in envelopes)) as answers:
-        batch = await bus.take(5)
+        batch = await to_execute(bus, 5)
         outcomes: list[Outcome] = [receipt_of(entry) for entry in batch]
         outcomes[2] = EventCoreError("broke")
         bus.settle(batch, outcomes)

@@ -46,6 +46,14 @@ def test_the_past_fades() -> None:
     assert pace.seconds_for(100) == pytest.approx(0.1, rel=0.01)
 
 
+def test_commands_that_get_a_part_of_each_batch_take_longer() -> None:
+    pace = a_pace(*[(100, 0.5)] * 10)
+    assert pace.retry_seconds(200, per_batch=50) == pytest.approx(1.0)
+    pace = a_pace(*[(10, 0.5)] * 10)
+    assert pace.retry_seconds(200) == pytest.approx(1.0)
+    assert pace.retry_seconds(200, per_batch=50) == pytest.approx(2.0)
+
+
 def test_a_retry_is_neither_too_soon_nor_too_late() -> None:
     assert a_pace((100, 0.0001)).retry_seconds(10) == RETRY_SECONDS_MIN
     assert a_pace((1, 100.0)).retry_seconds(1000) == RETRY_SECONDS_MAX

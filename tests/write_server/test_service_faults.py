@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -10,24 +10,24 @@ from structlog.testing import CapturingLogger
 
 from contexts.orders.write import service
 from contexts.orders.write.service import ANSWER_MARGIN_SECONDS, CommandService
-from eventcore.command_gateway import Receipt
+from eventcore.command_gateway import Receipt, WaitFor
 from eventcore.errors import (
-    InvalidFields,
     StoreBroken,
     StoreUnavailable,
     UnknownEvent,
 )
-from eventcore.messages import CommandEnvelope, Trace
+from eventcore.messages import CommandEnvelope
 from eventcore.rpc import handlers
 from eventcore.rpc.call import Call, enter_call
 from orderes.v1 import command_pb2
+from orderes.v1.write_admin_service_pb2 import ListFailedCommandsRequest
 from tests.orders.requests import FORMS
-from tests.support.envelopes import a_record, an_id
+from tests.support.envelopes import an_id
 from tests.support.eventually import eventually
 from tests.support.rpc import failure_of
 from tests.support.write_server import RunningWriteServer, running_write_server
 from tests.write_server.calls import money, placed, record_of, send
-from write_server import gateway
+from write_server import batch, command_log
 
 # Draining.
 
@@ -121,6 +121,13 @@ async def test_a_writer_that_breaks_in_any_way_leaves_nobody_waiting() -> None:
 
 
 @pytest.fixture
+def broke_lines(monkeypatch: pytest.MonkeyPatch) -> CapturingLogger:
+    logger = CapturingLogger()
+    monkeypatch.setattr(batch, "log", logger)
+    return logger
+
+
+@pytest.fixture
 def rpc_lines(monkeypatch: pytest.MonkeyPatch) -> CapturingLogger:
     logger = CapturingLogger()
     monkeypatch.setattr(handlers, "log", logger)
@@ -128,21 +135,45 @@ def rpc_lines(monkeypatch: pytest.MonkeyPatch) -> CapturingLogger:
 
 
 async def test_a_handler_that_breaks_tells_nothing_of_itself(
-    rpc_lines: CapturingLogger,
+    broke_lines: CapturingLogger,
 ) -> None:
-    async with running_write_server() as running:
+    async with running_write_server(
+        attempts_max=2, retry_backoff_seconds=0.001
+    ) as running:
         order_id = await placed(running)
         (envelope,) = running.log()
         # The release that reads the log is not the one that wrote it.
         damaged = replace(envelope, type="OfALaterRelease")
         running.memory._tables.streams[envelope.stream][0] = damaged
-        running.server._writer._executor._cache.evict([envelope.stream])
-        failure = await failure_of(send(running, "CancelOrder", order_id=order_id))
-        assert (failure.code, failure.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
-        assert "OfALaterRelease" not in str(failure)
+        running.server._writer._execution._executor._cache.evict([envelope.stream])
+        command_id = an_id()
+        asked: dict[str, Any] = {
+            "order_id": order_id,
+            "command_id": command_id,
+            "options": {"wait_for": command_pb2.WAIT_FOR_COMMITTED},
+        }
+        failure = await failure_of(send(running, "CancelOrder", **asked))
+        assert (failure.code, failure.reason) == (
+            grpc.StatusCode.INTERNAL,
+            "COMMAND_FAILED",
+        )
+        again = await failure_of(send(running, "CancelOrder", **asked))
+        assert (again.code, again.reason) == (failure.code, failure.reason)
+        for word in ("OfALaterRelease", "UnknownEvent"):
+            assert word not in str(failure)
         assert failure.metadata["order_id"] == order_id
-        (line,) = rpc_lines.calls
-        assert isinstance(line.kwargs["exc_info"].__cause__, UnknownEvent)
+        assert [
+            (line.kwargs["attempt"], line.kwargs["outcome"])
+            for line in broke_lines.calls
+            if line.args == ("command_broke",)
+        ] == [(1, "retry"), (2, "failed")]
+        cause = broke_lines.calls[-1].kwargs["exc_info"].__cause__
+        assert isinstance(cause, UnknownEvent)
+        letters = await running.admin.ListFailedCommands(ListFailedCommandsRequest())
+        (letter,) = letters.failed_commands
+        assert letter.command.command_id == command_id
+        assert letter.command.error.metadata["cause"] == "UnknownEvent"
+        assert order_id in letter.request_json
         await send(running)
 
 
@@ -152,7 +183,7 @@ async def test_a_handler_that_breaks_tells_nothing_of_itself(
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> CapturingLogger:
     logger = CapturingLogger()
-    monkeypatch.setattr(gateway, "log", logger)
+    monkeypatch.setattr(command_log, "log", logger)
     return logger
 
 
@@ -210,7 +241,7 @@ async def test_each_line_says_what_became_of_the_command(
             ("refused", "ORDER_NOT_FOUND"),
             ("not_accepted", "COMMAND_QUEUE_FULL"),
             ("abandoned", ""),
-            ("failed", "STORE_UNAVAILABLE"),
+            ("unknown", "STORE_UNAVAILABLE"),
         ]
 
 
@@ -228,7 +259,7 @@ async def test_an_answer_that_breaks_has_its_line_as_well(
         assert failure.reason == "INTERNAL"
         assert [(line["outcome"], line["reason"]) for line in fields(lines)] == [
             ("committed", ""),
-            ("failed", "INTERNAL"),
+            ("unknown", "INTERNAL"),
         ]
 
 
@@ -286,24 +317,18 @@ def check_metrics(running: RunningWriteServer) -> None:
 
 
 class Gateway:
-    """Notes how long it may wait."""
+    """Notes how long a call is ready to wait, and has no answer."""
 
     store_id = "store"
-    wait_seconds = 0.0
+
+    def __init__(self) -> None:
+        self.wait_seconds = -1.0
 
     async def execute(
-        self, envelope: CommandEnvelope, *, wait_seconds: float
+        self, envelope: CommandEnvelope, *, wait_seconds: float, wait_for: WaitFor
     ) -> Receipt:
         self.wait_seconds = wait_seconds
         raise StoreUnavailable
-
-    def turned_away(
-        self, command_type: str, command_id: str, trace: Trace, error: InvalidFields
-    ) -> None:
-        raise error
-
-    async def find(self, command_id: str) -> Receipt:
-        return Receipt(record=a_record(command_id))
 
 
 class Context:
@@ -325,7 +350,9 @@ class Context:
         (None, 100, 30.0),
         (60.0, None, 10.0),
         (60.0, 100, 30.0),
-        (5.0, None, 5.0 - ANSWER_MARGIN_SECONDS),
+        (5.0, None, 4.95 - ANSWER_MARGIN_SECONDS),
+        # 12.01 s, as gRPC says it on the wire.
+        (12.1, 100, 11.979 - ANSWER_MARGIN_SECONDS),
         (5.0, 3, 3.0),
         (0.01, None, 0.005),
         (0.0, None, 0.0),
@@ -335,7 +362,7 @@ async def test_a_command_waits_as_long_as_its_caller_does(
     remaining: float | None, max_wait: int | None, expected: float
 ) -> None:
     waited = Gateway()
-    servicer = CommandService(gateway=waited, new_order_id=an_id)
+    servicer = CommandService(gateway=cast(Any, waited), new_order_id=an_id)
     options = command_pb2.CommandOptions()
     if max_wait is not None:
         options.max_wait.FromSeconds(max_wait)
@@ -348,7 +375,8 @@ async def test_a_command_waits_as_long_as_its_caller_does(
 
 async def test_every_rpc_is_answered_and_every_command_has_a_handler() -> None:
     methods = {method.name for method in service.SERVICE.methods}
-    assert methods == {*FORMS, "GetCommand"}
+    others = {"SubmitCommands", "StreamCommands", "GetCommand", "WaitCommand"}
+    assert methods == {*FORMS, *others}
     assert set(service.COMMAND_TYPES) == set(FORMS)
     async with running_write_server() as running:
         for name in FORMS:

@@ -5,11 +5,14 @@ A thing is begun once and then counts. The numbers below break it; all others ar
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
+
+import msgspec
 
 from eventcore.aggregate import Aggregate, CommandHandler, CommandHandlers
 from eventcore.codec import EventCodec, EventSchema
+from eventcore.command_gateway import Outcome
 from eventcore.decider import Decider, Kind, Refusal
 from eventcore.messages import (
     CommandEnvelope,
@@ -22,7 +25,12 @@ from eventcore.messages import (
 )
 from eventcore.write_store import WriteStore
 from tests.support.envelopes import a_stream, an_id
+from write_server.aggregates import AggregateCache
 from write_server.batch import BatchExecutor
+from write_server.execution import Execution
+from write_server.jobs import Task
+from write_server.snapshotting import Snapshotting
+from write_server.storing import CommandStoring
 
 BREAKS_DECISION = 13
 """While the thing stands below `MENDED`."""
@@ -30,6 +38,10 @@ MENDED = 1000
 BREAKS_CODEC = 14
 BREAKS_FOLD = 15
 BREAKS_VIEW = 16
+BREAKS_SNAPSHOT = 77
+"""A total that no snapshot is made of."""
+
+CACHE_BYTES_MAX = 1_000_000
 
 NOW: Instant = 1_750_000_000_000_000
 
@@ -212,23 +224,108 @@ def count(
     )
 
 
+class ThingSnapshots:
+    """Things in snapshots, of any version."""
+
+    def __init__(self, schema_version: int = 1) -> None:
+        self.schema_version = schema_version
+
+    def encode(self, state: int | None, view: View) -> bytes:
+        if view.total == BREAKS_SNAPSHOT:
+            raise ZeroDivisionError
+        return msgspec.json.encode((state, view))
+
+    def decode(self, payload: bytes) -> tuple[int | None, View]:
+        return msgspec.json.decode(payload, type=tuple[int | None, View])
+
+
+def handlers_with(snapshots: ThingSnapshots) -> CommandHandlers:
+    """Handlers of things that are kept in snapshots."""
+    aggregate = replace(THING, snapshots=snapshots)
+    return CommandHandlers(
+        [
+            CommandHandler(command_type=command_type, aggregate=aggregate)
+            for command_type in (Begin, Count)
+        ],
+        required=["Begin", "Count"],
+    )
+
+
+class ThingExecutor:
+    """What the writer's thread does, for commands of things."""
+
+    def __init__(
+        self,
+        store: WriteStore,
+        *,
+        clock: Callable[[], Instant],
+        aggregates_max: int,
+        attempts_max: int,
+        retry_room: int,
+        every_events: int,
+        handlers: CommandHandlers,
+    ) -> None:
+        self.retry_room = dict.fromkeys(Lane, retry_room)
+        self.cache = AggregateCache(
+            aggregates_max=aggregates_max, bytes_max=CACHE_BYTES_MAX
+        )
+        self.snapshotting = Snapshotting(
+            store=store, cache=self.cache, every_events=every_events
+        )
+        self.execution = Execution(
+            storing=CommandStoring(
+                store=store, handlers=handlers, clock=clock, attempts_max=attempts_max
+            ),
+            executor=BatchExecutor(
+                store=store,
+                handlers=handlers,
+                clock=clock,
+                new_event_id=an_id,
+                cache=self.cache,
+                snapshotting=self.snapshotting,
+                attempts_max=attempts_max,
+            ),
+            snapshotting=self.snapshotting,
+        )
+
+    def execute(self, commands: Sequence[CommandEnvelope | str]) -> list[Outcome]:
+        """Executes fresh commands, and stored ones that are named by their ids."""
+        tasks = [
+            Task(command, None)
+            if isinstance(command, str)
+            else Task(command.command_id, command)
+            for command in commands
+        ]
+        return self.execution.execute(tasks, retry_room=self.retry_room)
+
+    def store(self, commands: Sequence[CommandEnvelope]) -> list[Outcome]:
+        """Stores commands, to be executed later."""
+        return self.execution.store(commands)
+
+
 def executor_over(
     store: WriteStore,
     *,
     clock: Callable[[], Instant] = lambda: NOW,
     aggregates_max: int = 100,
-) -> BatchExecutor:
-    """An executor of commands for things."""
-    return BatchExecutor(
-        store=store,
-        handlers=HANDLERS,
+    attempts_max: int = 3,
+    retry_room: int = 0,
+    every_events: int = 0,
+    handlers: CommandHandlers = HANDLERS,
+) -> ThingExecutor:
+    """An executor of commands for things; with nothing said, what breaks is given up at once."""
+    return ThingExecutor(
+        store,
         clock=clock,
-        new_event_id=an_id,
         aggregates_max=aggregates_max,
+        attempts_max=attempts_max,
+        retry_room=retry_room,
+        every_events=every_events,
+        handlers=handlers,
     )
 
 
-def begun(executor: BatchExecutor, *, counts: Sequence[int] = ()) -> StreamId:
+def begun(executor: ThingExecutor, *, counts: Sequence[int] = ()) -> StreamId:
     """The stream of a thing that was begun and has counted."""
     stream = a_stream("thing")
     for envelope in [a_command(stream=stream), *(count(stream, by) for by in counts)]:
