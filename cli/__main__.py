@@ -10,6 +10,10 @@ COMMANDS = {
     "up": "cli.up:up",
     "serve": "cli.serve:serve",
     "order": "cli.order:order",
+    "status": "cli.write_status:status",
+    "commands": "cli.failed_commands:commands",
+    "pause": "cli.execution:pause",
+    "resume": "cli.execution:resume",
     "demo": "cli.demo.command:demo",
 }
 """Each is imported only when it is asked for: reading an order needs no server's code."""

@@ -1,6 +1,6 @@
 """How a subcommand of `orderes order` makes its call and shows the answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
@@ -8,20 +8,18 @@ from typing import Concatenate, ParamSpec, TypeVar
 import click
 import grpc
 import uuid_utils
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from cli.client import Server
-from cli.failure import failure_of
-from cli.output import json_text, print_receipt
+from cli.exchange import exchange
+from cli.output import json_text
 from cli.parameters import POSITION_MAX, SECONDS, VERSION_MAX, choices
-from cli.program import own_command
-from cli.refused import Refused, Sent
+from cli.receipt import print_receipt
+from cli.refused import Sent
+from cli.servers import duration_of, server_of
 from cli.shared_options import (
     READ_ADDRESS,
-    TIMEOUT_SECONDS,
-    WAIT_MARGIN_SECONDS,
-    WAIT_SECONDS_MAX,
+    WRITE_ADDRESS,
     command_id_option,
     connection_options,
     json_option,
@@ -81,7 +79,7 @@ class Sending:
         request: RequestT,
         *,
         order_id: str,
-        order_flag: str = "ORDER_ID",
+        flags: Mapping[str, str] | None = None,
     ) -> None:
         """Sends the command and prints its receipt.
 
@@ -93,20 +91,27 @@ class Sending:
             address_flag="--write-address",
             command_id=self.command_id,
             order_id=order_id,
-            order_flag=order_flag,
+            flags=flags or {},
         )
-        try:
-            response = self.server.call(CommandServiceStub, method, request)
-        except grpc.RpcError as error:
-            raise Refused(failure_of(error), sent, as_json=self.as_json) from error
+        response = exchange(
+            self.server,
+            CommandServiceStub,
+            method,
+            request,
+            sent=sent,
+            as_json=self.as_json,
+        )
         if self.as_json:
             click.echo(json_text(response))
-        else:
-            command = response.command
-            read_back = f"{own_command()} order get {command.order_id}"
-            if self.read_address != READ_ADDRESS:
-                read_back += f" --read-address {self.read_address}"
-            print_receipt(command, response.order, read_back=read_back)
+            return
+        write = "" if self.server.address == WRITE_ADDRESS else self.server.address
+        read = "" if self.read_address == READ_ADDRESS else self.read_address
+        print_receipt(
+            response.command,
+            response.order,
+            write_flag=f" --write-address {write}" if write else "",
+            read_flag=f" --read-address {read}" if read else "",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,10 +142,14 @@ class Asking:
             address_flag="--read-address",
             order_id=order_id,
         )
-        try:
-            response = self.server.call(QueryServiceStub, method, request)
-        except grpc.RpcError as error:
-            raise Refused(failure_of(error), sent, as_json=self.as_json) from error
+        response = exchange(
+            self.server,
+            QueryServiceStub,
+            method,
+            request,
+            sent=sent,
+            as_json=self.as_json,
+        )
         if self.as_json:
             click.echo(json_text(response))
         else:
@@ -170,7 +179,8 @@ def sends_command(
             type=choices(WaitFor.keys(), "WAIT_FOR_"),
             default="committed",
             show_default=True,
-            help="What the answer waits for.",
+            help="What the answer waits for: that it is stored (accepted), or that it "
+            "is executed and its events are stored (committed).",
         ),
         shared_option(
             "--lane",
@@ -181,6 +191,11 @@ def sends_command(
             "--max-wait-seconds",
             type=SECONDS,
             help="How long the server may wait before it answers.  [default: 10]",
+        ),
+        shared_option(
+            "--validate-only",
+            is_flag=True,
+            help="Say what would happen, and store nothing.",
         ),
         connection_options,
         json_option,
@@ -215,18 +230,22 @@ def asks_query(function: Callable[Concatenate[Asking, P], None]) -> Callable[P, 
 
 def _sending(ctx: click.Context) -> Sending:
     command_id = kept(ctx, "command_id")
+    validate_only = kept(ctx, "validate_only")
     if command_id is None:
         command_id = str(uuid_utils.uuid7())
-        # Before it is sent: whoever interrupts the call can still repeat the command.
-        click.echo(f"command_id {command_id} (made here; a repeat needs it)", err=True)
+        if not validate_only:
+            # Before it is sent: whoever interrupts the call can still repeat the command.
+            made = f"command_id {command_id} (made here; a repeat needs it)"
+            click.echo(made, err=True)
     options = CommandOptions(
         wait_for=WaitFor.Value(f"WAIT_FOR_{kept(ctx, 'wait_for').upper()}"),
-        max_wait=_duration(kept(ctx, "max_wait_seconds")),
+        max_wait=duration_of(kept(ctx, "max_wait_seconds")),
+        validate_only=validate_only,
     )
     if lane := kept(ctx, "lane"):
         options.lane = Lane.Value(f"LANE_{lane.upper()}")
     return Sending(
-        server=_server(ctx, "write_address"),
+        server=server_of(ctx, "write_address"),
         read_address=kept(ctx, "read_address"),
         command_id=command_id,
         expected_version=kept(ctx, "expected_version"),
@@ -241,33 +260,13 @@ def _asking(ctx: click.Context) -> Asking:
     consistency = None
     if min_position is not None:
         consistency = Consistency(
-            min_position=min_position, max_wait=_duration(max_wait_seconds)
+            min_position=min_position, max_wait=duration_of(max_wait_seconds)
         )
     elif max_wait_seconds is not None:
         raise click.UsageError("--max-wait-seconds waits for --min-position: give both")
     return Asking(
         # The server has waited already: its "not yet" is the answer.
-        server=_server(ctx, "read_address", retrying=consistency is None),
+        server=server_of(ctx, "read_address", retrying=consistency is None),
         consistency=consistency,
         as_json=kept(ctx, "as_json"),
     )
-
-
-def _server(ctx: click.Context, address: str, *, retrying: bool = True) -> Server:
-    timeout_seconds = kept(ctx, "timeout_seconds")
-    if timeout_seconds is None:
-        wait_seconds = min(kept(ctx, "max_wait_seconds") or 0, WAIT_SECONDS_MAX)
-        timeout_seconds = max(TIMEOUT_SECONDS, wait_seconds + WAIT_MARGIN_SECONDS)
-    return Server(
-        address=kept(ctx, address),
-        timeout_seconds=timeout_seconds,
-        correlation_id=kept(ctx, "correlation_id") or "",
-        retrying=retrying,
-    )
-
-
-def _duration(seconds: float | None) -> Duration | None:
-    if seconds is None:
-        return None
-    whole, microseconds = divmod(round(seconds * 1_000_000), 1_000_000)
-    return Duration(seconds=whole, nanos=microseconds * 1000)

@@ -6,6 +6,7 @@ from rich.markup import escape
 
 from cli.output import (
     console,
+    enum_text,
     print_page_end,
     print_read_info,
     print_table,
@@ -13,8 +14,12 @@ from cli.output import (
     time_text,
 )
 from cli.parameters import money_text
-from orderes.events.v1.events_pb2 import Line, RecordedEvent
+from orderes.events.v1.events_pb2 import CancelReason, Line, RecordedEvent
 from orderes.v1.consistency_pb2 import ReadInfo
+
+_CANCEL_REASONS: dict[int, str] = {
+    number: name for name, number in CancelReason.items()
+}
 
 
 def print_history(
@@ -64,7 +69,9 @@ def happened(event: RecordedEvent) -> str:  # noqa: C901, PLR0911 - A line each.
             return "arrived"
         case "order_cancelled":
             cancelled = event.order_cancelled
-            return f"{cancelled.reason}; owed back {money_text(cancelled.refund_due)}"
+            code = enum_text(_CANCEL_REASONS, cancelled.reason_code, "CANCEL_REASON_")
+            owed = money_text(cancelled.refund_due)
+            return f"{code}: {cancelled.reason}; owed back {owed}"
         case "payment_refunded":
             refunded = event.payment_refunded
             return (

@@ -2,6 +2,7 @@
 
 import click
 
+from cli.command_record import command
 from cli.order_commands import (
     add_line,
     cancel,
@@ -29,6 +30,7 @@ SUBCOMMANDS = (
     get,
     list_orders,
     history,
+    command,
 )
 
 

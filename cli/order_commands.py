@@ -3,7 +3,7 @@
 import click
 
 from cli.calls import Sending, sends_command
-from cli.parameters import MONEY, ORDER_LINE, QUANTITY_MAX
+from cli.parameters import MONEY, ORDER_LINE, QUANTITY_MAX, choices
 from orderes.type.v1.money_pb2 import Money
 from orderes.v1.command_service_pb2 import (
     AddOrderLineRequest,
@@ -16,9 +16,10 @@ from orderes.v1.command_service_pb2 import (
     RemoveOrderLineRequest,
     ShipOrderRequest,
 )
-from orderes.v1.order_pb2 import OrderLine
+from orderes.v1.order_pb2 import CancelReason, OrderLine
 
 LINE_HELP = 'A line as product:quantity:price, like "book:2:19.99 EUR".'
+CANCEL_REASON_PREFIX = "CANCEL_REASON_"
 AMOUNT_HELP = 'How much, like "19.99 EUR".'
 
 
@@ -50,7 +51,7 @@ def place(
         lambda commands: commands.PlaceOrder,
         request,
         order_id=order_id,
-        order_flag="--order-id",
+        flags={"order_id": "--order-id"},
     )
 
 
@@ -171,8 +172,15 @@ def deliver(sending: Sending, order_id: str) -> None:
 @click.command("cancel")
 @click.argument("order_id")
 @click.option("--reason", required=True, help="Why.")
+@click.option(
+    "--reason-code",
+    type=choices(CancelReason.keys(), CANCEL_REASON_PREFIX),
+    default="other",
+    show_default=True,
+    help="Why, as a code.",
+)
 @sends_command
-def cancel(sending: Sending, order_id: str, reason: str) -> None:
+def cancel(sending: Sending, order_id: str, reason: str, reason_code: str) -> None:
     """Cancel an order that is not shipped yet."""
     request = CancelOrderRequest(
         order_id=order_id,
@@ -180,6 +188,7 @@ def cancel(sending: Sending, order_id: str, reason: str) -> None:
         expected_version=sending.expected_version,
         options=sending.options,
         reason=reason,
+        reason_code=CancelReason.Value(CANCEL_REASON_PREFIX + reason_code.upper()),
     )
     sending.send(lambda commands: commands.CancelOrder, request, order_id=order_id)
 

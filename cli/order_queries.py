@@ -7,30 +7,13 @@ from cli.calls import Asking, asks_query
 from cli.history import print_history
 from cli.output import print_order, print_orders
 from cli.parameters import TIME, choices
-from cli.shared_options import F, with_options
+from cli.shared_options import paging_options
 from orderes.v1.order_pb2 import OrderState
 from orderes.v1.query_service_pb2 import (
     GetOrderRequest,
     ListOrderEventsRequest,
     ListOrdersRequest,
 )
-
-
-def paging_options(function: F) -> F:
-    """Which page of a list, and how long it is."""
-    return with_options(
-        function,
-        click.option(
-            "--page-size",
-            type=click.IntRange(-(2**31), 2**31 - 1),
-            default=0,
-            metavar="N",
-            help="At most so many.  [default: the server's]",
-        ),
-        click.option(
-            "--page-token", default="", help="Go on where the page before ended."
-        ),
-    )
 
 
 @click.command("get")

@@ -14,9 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.parameters import money_text
-from orderes.v1.command_pb2 import Command, CommandStage
 from orderes.v1.consistency_pb2 import ReadInfo
-from orderes.v1.order_pb2 import Order, OrderState, PaymentState
+from orderes.v1.order_pb2 import CancelReason, Order, OrderState, PaymentState
 
 JSON_INDENT = 2
 PLAIN_WIDTH = 200
@@ -27,11 +26,11 @@ GAP_WIDTH = 3
 """Between two columns of a table."""
 
 _ORDER_STATES: dict[int, str] = {number: name for name, number in OrderState.items()}
+_CANCEL_REASONS: dict[int, str] = {
+    number: name for name, number in CancelReason.items()
+}
 _PAYMENT_STATES: dict[int, str] = {
     number: name for name, number in PaymentState.items()
-}
-_COMMAND_STAGES: dict[int, str] = {
-    number: name for name, number in CommandStage.items()
 }
 
 
@@ -88,30 +87,6 @@ def state_text(order: Order) -> str:
 def payment_text(order: Order) -> str:
     """How much of an order's money has moved."""
     return enum_text(_PAYMENT_STATES, order.payment_state, "PAYMENT_STATE_")
-
-
-def print_receipt(command: Command, order: Order, *, read_back: str) -> None:
-    """Shows what became of a command, and what to type to read it back."""
-    stage = enum_text(_COMMAND_STAGES, command.stage, "COMMAND_STAGE_")
-    state = []
-    if order.order_id:
-        state = [("state", state_text(order)), ("payment", payment_text(order))]
-    rows = [
-        ("order", command.order_id),
-        *state,
-        ("version", str(command.order_version)),
-        ("position", str(command.position)),
-        ("stage", stage),
-        ("events", str(command.event_count)),
-        ("deduplicated", "yes" if command.deduplicated else "no"),
-        ("command_id", command.command_id),
-        ("correlation_id", command.correlation_id),
-    ]
-    out = console()
-    out.print(f"[bold]{escape(command.type)}[/bold]")
-    print_facts(out, rows)
-    if command.position:
-        out.print(f"\nRead it back: {read_back} --min-position {command.position}")
 
 
 def print_order(order: Order, read_info: ReadInfo) -> None:
@@ -246,4 +221,7 @@ def _order_facts(order: Order) -> list[tuple[str, str]]:
             rows.append(("delivered", f"{time_text(shipment.deliver_time)} UTC"))
     if order.cancel_reason:
         rows.append(("cancelled", order.cancel_reason))
+    if order.cancel_reason_code:
+        code = enum_text(_CANCEL_REASONS, order.cancel_reason_code, "CANCEL_REASON_")
+        rows.append(("reason code", code))
     return rows

@@ -142,9 +142,12 @@ class CorrelationIdParameter(click.ParamType[str]):
 
 
 def choices(names: Iterable[str], prefix: str) -> click.Choice[str]:
-    """The values of an enum of the contract, without prefix and in lower case."""
+    """The values of an enum of the contract, without prefix. They are shown and passed on in lower
+    case, and taken in any, as the contract writes them too.
+    """
     shown = [name.removeprefix(prefix).lower() for name in names]
-    return click.Choice([name for name in shown if name != "unspecified"])
+    values = [name for name in shown if name != "unspecified"]
+    return click.Choice(values, case_sensitive=False)
 
 
 def money_text(money: Money) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 import click
@@ -15,6 +15,7 @@ from cli.output import console, json_text, print_facts, print_table, table
 from cli.program import own_command
 
 FLAGS: Mapping[str, str] = {
+    "order_id": "ORDER_ID",
     "customer_id": "--customer",
     "lines": "--line",
     "line": "--line",
@@ -31,6 +32,7 @@ FLAGS: Mapping[str, str] = {
     "options.wait_for": "--wait-for",
     "options.max_wait": "--max-wait-seconds",
     "options.lane": "--lane",
+    "options.validate_only": "--validate-only",
     "consistency.min_position": "--min-position",
     "consistency.max_wait": "--max-wait-seconds",
     "states": "--state",
@@ -40,6 +42,8 @@ FLAGS: Mapping[str, str] = {
     "page_size": "--page-size",
     "page_token": "--page-token",
     "x-correlation-id": "--correlation-id",
+    "max_wait": "--max-wait-seconds",
+    "command_ids": "COMMAND_ID",
 }
 """Which flag a field of a request is typed with."""
 
@@ -59,8 +63,24 @@ NEXT_STEPS: Mapping[str, str] = {
     "STORE_UNAVAILABLE": "{wait}send {again}: what became of it is not known.",
     "INTERNAL": "the server's log tells more under the correlation_id. What became of "
     "it is not known: send {again}.",
+    "TOO_MANY_CALLS": "nothing was stored: {wait}send {again}.",
+    "COMMAND_NOT_FOUND": "it may still be on its way: only sending the command again, "
+    "with its command_id, settles that.",
+    "COMMAND_FAILED": "tell an operator, who sees it with `{program} commands failed` "
+    "and can have it executed again; send {again} to see what became of it.",
+    "COMMAND_DISCARDED": "this answer is stored with its command_id: another attempt "
+    "needs a new one.",
 }
 """What to do, by the reason that the server gives."""
+
+NEXT_STEPS_OF_OPERATORS: Mapping[str, str] = {
+    "COMMAND_NOT_FOUND": "nothing was changed: `{program} commands failed` has the ids.",
+    "STORE_UNAVAILABLE": "whether it was done is not known: {wait}send it again, which "
+    "does no harm.",
+    "SHUTTING_DOWN": "{wait}send it again.",
+    "INTERNAL": "the server's log tells more under the correlation_id.",
+}
+"""Where what an operator does wants another next step than a command."""
 
 NEXT_STEPS_OF_QUERIES: Mapping[str, str] = {
     "ORDER_NOT_FOUND": "look at the id, or at `{program} order list`; right after "
@@ -105,10 +125,12 @@ class Sent:
     address: str
     address_flag: str
     command_id: str = ""
-    """Empty for a query."""
+    """Empty for what is no command."""
+    operation: bool = False
+    """It is what an operator does."""
     order_id: str = ""
-    order_flag: str = "ORDER_ID"
-    """How the order is named on the command line."""
+    flags: Mapping[str, str] = field(default_factory=dict)
+    """Where fields are typed otherwise than `FLAGS` says."""
 
 
 class Refused(click.ClickException):
@@ -164,11 +186,10 @@ def flag_of(fault: FieldFault, sent: Sent) -> str:
     match = _PATH.fullmatch(fault.field)
     if match is None:
         return ""
-    if match["name"] == "order_id":
-        return sent.order_flag
+    flags = {**FLAGS, **sent.flags}
     if match["name"] in {"options", "consistency"}:
-        return FLAGS.get(fault.field, "")
-    flag = FLAGS.get(match["name"], "")
+        return flags.get(fault.field, "")
+    flag = flags.get(match["name"], "")
     if flag and match["index"] is not None:
         return f"{flag} ({_ordinal(int(match['index']) + 1)})"
     return flag
@@ -176,23 +197,34 @@ def flag_of(fault: FieldFault, sent: Sent) -> str:
 
 def next_step(failure: Failure, sent: Sent) -> str:
     """What to do about a failure."""
-    steps = NEXT_STEPS if sent.command_id else {**NEXT_STEPS, **NEXT_STEPS_OF_QUERIES}
-    step = steps.get(failure.reason) or NEXT_STEPS_OF_CODES.get(
+    step = _steps(sent).get(failure.reason) or NEXT_STEPS_OF_CODES.get(
         failure.code, "see the server's log."
     )
     repeat = f"--command-id {sent.command_id}"
     again = f"the same again with {repeat}" if sent.command_id else "the same again"
-    settle = f" What became of it is not known: send {again} to settle it."
-    unsure = sent.command_id and not failure.reason
+    settle = ""
+    if sent.command_id and not failure.reason:
+        settle = f" What became of it is not known: send {again} to settle it."
     seconds = failure.retry_delay_seconds
-    return step.format(
-        again=again,
-        wait=f"wait {seconds:g} s, then " if seconds else "",
-        look=f"{own_command()} order get {sent.order_id}".rstrip(),
-        program=own_command(),
-        address=sent.address,
-        address_flag=sent.address_flag,
-    ) + (settle if unsure else "")
+    return (
+        step.format(
+            again=again,
+            wait=f"wait {seconds:g} s, then " if seconds else "",
+            look=f"{own_command()} order get {sent.order_id}".rstrip(),
+            program=own_command(),
+            address=sent.address,
+            address_flag=sent.address_flag,
+        )
+        + settle
+    )
+
+
+def _steps(sent: Sent) -> Mapping[str, str]:
+    if sent.command_id:
+        return NEXT_STEPS
+    if sent.operation:
+        return {**NEXT_STEPS, **NEXT_STEPS_OF_OPERATORS}
+    return {**NEXT_STEPS, **NEXT_STEPS_OF_QUERIES}
 
 
 def _ordinal(number: int) -> str:

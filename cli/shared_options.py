@@ -1,4 +1,5 @@
-"""Options that subcommands share, kept in the context instead of every signature.
+"""Options that subcommands share, most of them kept in the context instead of every
+signature.
 
 Those of the connection may stand before or after the subcommand's name:
 `orderes order --read-address … get …` and `orderes order get … --read-address …`.
@@ -17,6 +18,7 @@ F = TypeVar("F", bound=Callable[..., None])
 
 WRITE_ADDRESS = "127.0.0.1:50051"
 READ_ADDRESS = "127.0.0.1:50052"
+ADMIN_ADDRESS = "127.0.0.1:50054"
 TIMEOUT_SECONDS = 15.0
 """Longer than the 10 s that a server waits by default, so that its answer is heard."""
 WAIT_SECONDS_MAX = 30.0
@@ -50,7 +52,7 @@ def with_options(function: F, *options: Callable[[F], F]) -> F:
 
 
 def connection_options(function: F) -> F:
-    """Where the servers are, and what every call carries."""
+    """Where the servers are that clients speak to, and what every call carries."""
     return with_options(
         function,
         shared_option(
@@ -71,17 +73,69 @@ def connection_options(function: F) -> F:
             metavar="HOST:PORT",
             help="Where the read server listens.",
         ),
+        call_options("; more if --max-wait-seconds needs it"),
+    )
+
+
+def admin_options(function: F) -> F:
+    """Where the write server listens for operators, and what every call carries."""
+    return with_options(
+        function,
         shared_option(
-            "--correlation-id",
-            type=CORRELATION_ID,
-            metavar="ID",
-            help="The business flow that this belongs to.  [default: the server's]",
+            "--admin-address",
+            # The setting of the server: where both are told, they agree.
+            envvar="ORDERES_WRITE_ADMIN_ADDRESS",
+            show_envvar=True,
+            default=ADMIN_ADDRESS,
+            show_default=True,
+            metavar="HOST:PORT",
+            help="Where the write server listens for operators.",
         ),
-        shared_option(
-            "--timeout-seconds",
-            type=SECONDS,
-            help="Deadline of the call, its retries included.  "
-            f"[default: {TIMEOUT_SECONDS:g}; more if --max-wait-seconds needs it]",
+        call_options(""),
+        json_option,
+    )
+
+
+def call_options(or_more: str) -> Callable[[F], F]:
+    """What every call carries.
+
+    Args:
+        or_more: When its deadline is longer than usual, as --help says it.
+    """
+
+    def add(function: F) -> F:
+        return with_options(
+            function,
+            shared_option(
+                "--correlation-id",
+                type=CORRELATION_ID,
+                metavar="ID",
+                help="The business flow that this belongs to.  [default: the server's]",
+            ),
+            shared_option(
+                "--timeout-seconds",
+                type=SECONDS,
+                help="Deadline of the call, its retries included.  "
+                f"[default: {TIMEOUT_SECONDS:g}{or_more}]",
+            ),
+        )
+
+    return add
+
+
+def paging_options(function: F) -> F:
+    """Which page of a list, and how long it is."""
+    return with_options(
+        function,
+        click.option(
+            "--page-size",
+            type=click.IntRange(-(2**31), 2**31 - 1),
+            default=0,
+            metavar="N",
+            help="At most so many.  [default: the server's]",
+        ),
+        click.option(
+            "--page-token", default="", help="Go on where the page before ended."
         ),
     )
 

@@ -41,8 +41,16 @@ class ProcessKind:
     """Name of the setting where its gRPC and its health are."""
     metrics_address: str
     """Name of the setting where its metrics are."""
+    admin_address: str | None = None
+    """Name of the setting where operators speak to it, if it has such a port."""
     services: tuple[str, ...]
     """What its health knows by name: it serves when all of them do."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Names of the settings that say where it listens."""
+        names = (self.address, self.admin_address, self.metrics_address)
+        return tuple(name for name in names if name is not None)
 
 
 PROCESSES = (
@@ -52,6 +60,7 @@ PROCESSES = (
         settings_class=WriteServerSettings,
         address="write_address",
         metrics_address="write_metrics_address",
+        admin_address="write_admin_address",
         services=("orderes.v1.CommandService",),
     ),
     ProcessKind(
@@ -105,11 +114,7 @@ def flags_of(settings: UpSettings, process: ProcessKind) -> tuple[str, ...]:
 
 def _address_faults(settings: UpSettings) -> list[str]:
     """Addresses that cannot be used, found out before a process finds it out."""
-    names = [
-        name
-        for process in PROCESSES
-        for name in (process.address, process.metrics_address)
-    ]
+    names = [name for process in PROCESSES for name in process.addresses]
     addresses = {name: str(getattr(settings, name)) for name in names}
     uses = Counter(addresses.values())
     faults = []

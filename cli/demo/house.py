@@ -112,9 +112,7 @@ async def house(
     """A house of its own; afterwards nothing of it runs any more."""
     addresses = free_addresses()
     flags: dict[str, object] = {
-        name: next(addresses)
-        for process in PROCESSES
-        for name in (process.address, process.metrics_address)
+        name: next(addresses) for process in PROCESSES for name in process.addresses
     }
     flags |= {"data_dir": directory / "data", "queue_capacity": QUEUE_CAPACITY}
     settings = load_settings(UpSettings, flags)

@@ -13,20 +13,21 @@ from tests.support.processes import free_address
 
 
 def addresses() -> dict[str, object]:
-    return {
-        name: free_address()
-        for process in PROCESSES
-        for name in (process.address, process.metrics_address)
-    }
+    return {name: free_address() for process in PROCESSES for name in process.addresses}
 
 
 def test_each_process_gets_the_settings_that_it_has_and_no_others() -> None:
     flags = addresses()
-    settings = load_up_settings({**flags, "queue_capacity": "7", "data_dir": "d"})
+    given = {"queue_capacity": "7", "data_dir": "d"}
+    policies = {"full_policy": "overflow", "full_policy_bulk": "wait"}
+    settings = load_up_settings({**flags, **given, **policies})
 
     write, projector, read = (flags_of(settings, process) for process in PROCESSES)
 
     assert "--queue-capacity=7" in write
+    assert {"--full-policy=overflow", "--full-policy-bulk=wait"} <= set(write)
+    assert not [flag for flag in write if flag.startswith("--full-policy-critical")]
+    assert f"--write-admin-address={flags['write_admin_address']}" in write
     assert f"--write-address={flags['write_address']}" in write
     assert f"--read-address={flags['read_address']}" in read
     assert {"--data-dir=d", "--log-format=console"} <= set(projector)
