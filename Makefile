@@ -16,7 +16,7 @@ AGAINST := $(shell git rev-parse --quiet --verify main >/dev/null 2>&1 && { \
 	&& git rev-parse --quiet --verify main~1 || git rev-parse main; })
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint protos lock clean
+.PHONY: help setup run test crash bursts lint protos lock clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -27,7 +27,14 @@ run: .venv/runtime ## Start the three processes (ARGS="--queue-capacity 100" and
 	@$(BIN)/orderes up $(ARGS)
 
 test: .venv/development ## Run the tests (ARGS="-k name" and so on)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
+
+crash: .venv/development ## Kill the write server under load, again and again (ROUNDS=100)
+	@ORDERES_CRASH_ROUNDS=$(or $(ROUNDS),100) $(BIN)/python -m pytest \
+		tests/system/test_crash.py -k killed -s $(ARGS)
+
+bursts: .venv/development ## Measure the write server under bursts (ARGS="--seconds 20 --json FILE")
+	@$(BIN)/python -m benchmarks.bursts $(ARGS)
 
 lint: .venv/development ## Check types, style, import rules, the contract and its stubs
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import grpc.aio
 import pytest
+import structlog
 from blockbuster import BlockBuster, blockbuster_ctx
 
 
@@ -16,6 +17,19 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
             "sqlalchemy/dialects/sqlite/pysqlite.py", "create_connect_args"
         )
         yield blockbuster
+
+
+@pytest.fixture(autouse=True, scope="session")
+def plain_log() -> None:
+    """Keeps log lines of a fault short: drawing its locals takes longer than most tests."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.dev.ConsoleRenderer(
+                colors=False, exception_formatter=structlog.dev.plain_traceback
+            ),
+        ]
+    )
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -3,13 +3,21 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
 
+from orderes.v1.command_pb2 import (
+    COMMAND_STAGE_ACCEPTED,
+    LANE_BULK,
+    LANE_UNSPECIFIED,
+    WAIT_FOR_COMMITTED,
+    WAIT_FOR_UNSPECIFIED,
+)
 from orderes.v1.command_service_pb2_grpc import CommandServiceStub
 from tests.orders.requests import FORMS
 from tests.support.envelopes import an_id
@@ -21,6 +29,8 @@ CALL_SECONDS_MAX = 30.0
 """A call without an answer for so long hangs."""
 
 LOST = grpc.StatusCode.UNAVAILABLE
+LOST_IN_A_CRASH = frozenset({LOST, grpc.StatusCode.CANCELLED})
+"""A call that comes in while a server closes unasked may be reset by the library."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,8 @@ class Answer:
     """The outcome of a command as its caller knows it, without what may differ between calls."""
 
     order_id: str
+    accepted: bool = False
+    """It is stored, and its outcome is yet to come."""
     version: int = 0
     position: int = 0
     event_count: int = 0
@@ -44,6 +56,12 @@ class Sent:
     answers: list[Answer] = field(default_factory=list)
     lost: int = 0
 
+    def assert_one_outcome(self) -> None:
+        """Of two answers the later had only come further, and the outcome was one and the same."""
+        outcomes = [answer for answer in self.answers if not answer.accepted]
+        assert len(set(outcomes)) == 1, self
+        assert self.answers[-len(outcomes) :] == outcomes, self
+
 
 @dataclass(slots=True)
 class Ended:
@@ -58,7 +76,14 @@ class Ended:
 class Client:
     """Sends commands over one connection, from any thread, and notes how each call ended."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        lost: frozenset[grpc.StatusCode] = frozenset({LOST}),
+    ) -> None:
+        """`lost` is how a call may end of which nothing is known; it is noted as `LOST`."""
+        self._lost = lost
         # Retries of the library would hide what a caller sees.
         self._channel = grpc.insecure_channel(
             address,
@@ -85,6 +110,7 @@ class Client:
             sent.answers.append(
                 Answer(
                     order_id=command.order_id,
+                    accepted=command.stage == COMMAND_STAGE_ACCEPTED,
                     version=command.order_version,
                     position=command.position,
                     event_count=command.event_count,
@@ -97,7 +123,7 @@ class Client:
         trailers = dict(error.trailing_metadata() or ())
         failure = failure_from(error.code(), error.details() or "", trailers)
         if "ErrorInfo" not in failure.details or failure.code is LOST:
-            assert failure.code is LOST, failure
+            assert failure.code in self._lost, failure
             sent.lost += 1
             known = "ErrorInfo" in failure.details
             return LOST, failure.reason if known else ""
@@ -174,7 +200,16 @@ def a_command(chance: random.Random, orders: list[str]) -> Sent:
     order_id = an_id() if name == "PlaceOrder" else chance.choice(orders)
     if name == "PlaceOrder":
         orders.append(order_id)
-    changes: dict[str, Any] = {"command_id": an_id(), "order_id": order_id}
+    # One in three waits for more than to be stored, and one in five asks for another lane.
+    delivery = {
+        "wait_for": chance.choice([WAIT_FOR_COMMITTED, *2 * [WAIT_FOR_UNSPECIFIED]]),
+        "lane": chance.choice([LANE_BULK, *4 * [LANE_UNSPECIFIED]]),
+    }
+    changes: dict[str, Any] = {
+        "command_id": an_id(),
+        "order_id": order_id,
+        "options": delivery,
+    }
     match name:
         case "ChangeOrderLineQuantity":
             changes["quantity"] = chance.randint(1, 3)
@@ -187,13 +222,28 @@ def a_command(chance: random.Random, orders: list[str]) -> Sent:
 
 
 @contextmanager
-def under_load(process: StartedProcess, *, seed: int) -> Iterator[Callers]:
-    callers = Callers(Client(process.listening()["address"]), seed=seed)
+def under_load(
+    process: StartedProcess,
+    *,
+    seed: int,
+    lost: frozenset[grpc.StatusCode] = frozenset({LOST}),
+) -> Iterator[Callers]:
+    callers = Callers(Client(process.listening()["address"], lost=lost), seed=seed)
     callers.start()
     try:
         yield callers
     finally:
         callers.stop()
+
+
+def repeat_all(process: StartedProcess, sent: Mapping[str, Sent]) -> None:
+    """Repeats every command, in any order."""
+    client = Client(process.listening()["address"])
+    commands = random.sample(list(sent.values()), len(sent))
+    with ThreadPoolExecutor(CALLERS) as callers:
+        codes = list(callers.map(client.call, commands))
+    client.close()
+    assert LOST not in codes
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:

@@ -19,7 +19,15 @@ START_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 20.0
 POLL_SECONDS = 0.02
 
-_addresses = free_addresses()
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+
+_addresses = (
+    address
+    for address in free_addresses()
+    # Tests that run beside each other must not choose the same port.
+    if int(address.rpartition(":")[2]) % WORKERS == WORKER
+)
 
 
 def free_address() -> str:

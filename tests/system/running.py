@@ -13,6 +13,7 @@ from tests.support.processes import StartedProcess, free_address, start_module
 
 ADDRESSES = (
     "write-address",
+    "write-admin-address",
     "write-metrics-address",
     "projector-address",
     "projector-metrics-address",
@@ -43,18 +44,14 @@ class Up:
 
     def order(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Runs `orderes order …` against it."""
-        return subprocess.run(
-            [
-                *(sys.executable, "-m", "cli", "order"),
-                *("--write-address", self.addresses["write-address"]),
-                *("--read-address", self.addresses["read-address"]),
-                *words,
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=30,
-        )
+        write, read = self.addresses["write-address"], self.addresses["read-address"]
+        where = ("--write-address", write, "--read-address", read)
+        return _run("order", *where, *words)
+
+    def operate(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Runs a command for operators against it, as in `orderes status`."""
+        admin = self.addresses["write-admin-address"]
+        return _run(*words, "--admin-address", admin)
 
     def answer(self, *words: str) -> dict[str, Any]:
         """The answer to `orderes order … --json`."""
@@ -62,6 +59,16 @@ class Up:
         assert result.returncode == 0, result.stderr
         answer: dict[str, Any] = json.loads(result.stdout)
         return answer
+
+
+def _run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cli", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
 
 
 @contextmanager

@@ -4,14 +4,23 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from fcntl import LOCK_EX, LOCK_NB, flock
 from itertools import pairwise
 from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from contexts.orders.domain import order
+from contexts.orders.wire import administration, commands, queries
+from contexts.orders.write import batches, streams
+from eventcore import freshness
 from eventcore.process.settings import ProcessSettings, flag_of
+from eventcore.rpc import errors
+from eventcore.rpc.server import RpcLimits
 from eventcore.telemetry import ProjectionMetrics, RpcMetrics, WriteMetrics
 from orderes.v1.errors_pb2 import ErrorReason
 from projector.settings import ProjectorSettings
@@ -19,6 +28,7 @@ from read_server.settings import ReadServerSettings
 from tests.support.processes import is_free
 from tests.support.requirements import require_tool
 from tests.system.running import Up, running_up
+from write_server import lookup
 from write_server.settings import WriteServerSettings
 
 ROOT = Path(__file__).parents[2]
@@ -35,11 +45,44 @@ DEFAULTS = {
     for name, field in settings_class.model_fields.items()
     if name.endswith("_address")
 }
+LIMITS: dict[str, float] = {
+    "Commands of one stream without an answer": streams.COMMANDS_UNANSWERED_MAX,
+    "Commands of one SubmitCommands": batches.COMMANDS_MAX,
+    "Commands that are validated at once (validate_only)": lookup.VALIDATING_MAX,
+    "Bytes of one message": RpcLimits().message_bytes_max,
+    "Bytes of the metadata of one call, 32 more for each entry": (
+        RpcLimits().metadata_bytes_max
+    ),
+    "Wrong fields that one answer names": errors.VIOLATIONS_MAX,
+    "Seconds of max_wait, of a command": commands.MAX_WAIT_SECONDS_MAX,
+    "Seconds of max_wait, of a query": freshness.MAX_WAIT_SECONDS_MAX,
+    "Characters of a command_id": 64,
+    "Characters of references: customer, product, payment, refund, tracking number, "
+    "correlation": commands.CUSTOMER_ID_LENGTH_MAX,
+    "Characters of a carrier": commands.CARRIER_LENGTH_MAX,
+    "Characters of a reason": commands.CANCEL_REASON_LENGTH_MAX,
+    "Pieces of a product": commands.QUANTITY_MAX,
+    "Lines of an order": order.LINES_MAX,
+    "Payments of an order": order.PAYMENTS_MAX,
+    "Refunds of an order": order.REFUNDS_MAX,
+    "Orders in a page": queries.ORDERS_PAGE_SIZE_MAX,
+    "Events in a page": queries.EVENTS_PAGE_SIZE_MAX,
+    "Failed commands in a page": administration.PAGE_SIZE_MAX,
+    "Commands of one retry or discard": administration.COMMAND_IDS_MAX,
+}
+"""What the code bounds and no setting changes."""
+STREAMS_SHARE = "Commands of all streams in a lane"
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 GRPCURL = "grpcurl "
 ORDERES = ".venv/bin/orderes order "
+OPERATING = (
+    ".venv/bin/orderes status",
+    ".venv/bin/orderes commands ",
+    ".venv/bin/orderes pause ",
+    ".venv/bin/orderes resume ",
+)
 READS = (f"{ORDERES}get", f"{ORDERES}history", f"{ORDERES}list")
 
 
@@ -51,8 +94,8 @@ class Step:
     shown: str
 
 
-def steps(program: str) -> list[Step]:
-    """The lines that run a program, in order; the block after a line is its output."""
+def steps(program: str | tuple[str, ...]) -> list[Step]:
+    """The lines that start so, in order; the block after a line is its output."""
     blocks: list[tuple[str, str]] = [*BLOCK.findall(README), ("", "")]
     return [
         Step(line, shown if not language else "")
@@ -70,11 +113,29 @@ def table(heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows[2:]]
 
 
+@contextmanager
+def printed_addresses() -> Iterator[dict[str, str] | None]:
+    """The addresses in the README, if they are free; None if not. Only one at a time has them: the
+    tests of this module run in several workers.
+    """
+    lock = Path(gettempdir()) / "orderes-readme.lock"
+    with lock.open("w") as file:
+        try:
+            flock(file, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            yield None
+            return
+        ports = [int(address.rpartition(":")[2]) for address in DEFAULTS.values()]
+        yield DEFAULTS if all(is_free(port) for port in ports) else None
+
+
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    ports = [int(address.rpartition(":")[2]) for address in DEFAULTS.values()]
-    addresses = DEFAULTS if all(is_free(port) for port in ports) else None
-    with running_up(tmp_path_factory.mktemp("readme"), addresses=addresses) as running:
+    folder = tmp_path_factory.mktemp("readme")
+    with (
+        printed_addresses() as addresses,
+        running_up(folder, addresses=addresses) as running,
+    ):
         yield running
 
 
@@ -150,6 +211,18 @@ def test_the_lines_of_the_orderes_command_work_as_printed(
     assert "added 1 × pen at 0.50 EUR" in history  # noqa: RUF001
 
 
+def test_the_lines_for_operators_work_as_printed(up: Up) -> None:
+    printed = [step.line for step in steps(OPERATING)]
+
+    results = [up.operate(*shlex.split(line)[1:]) for line in printed]
+
+    assert [result.stderr for result in results] == [""] * 5
+    assert results[0].stdout.startswith("Commands are executed.")
+    assert results[1].stdout.startswith("Execution is paused: the disk is moved")
+    assert results[2].stdout.startswith("Commands are executed.")
+    assert {result.stdout for result in results[3:]} == {"No failed commands.\n"}
+
+
 def words_of(line: str) -> list[str]:
     """The words after `orderes order`."""
     return shlex.split(line.removeprefix(ORDERES))
@@ -187,6 +260,31 @@ def test_the_table_of_settings_is_that_of_the_settings_classes() -> None:
     )
 
     assert expected in README, f"the table of settings should be:\n{expected}"
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    shown = {row[0]: row[1] for row in table("Limits")}
+    settings = {
+        flag_of(name): field.default
+        for settings_class in SETTINGS.values()
+        for name, field in settings_class.model_fields.items()
+    }
+    named = {
+        limit: f"`{settings[limit.split('`')[-2]]}`"
+        for limit in shown
+        if limit.endswith("`")
+    }
+    fixed = {limit: f"`{value}`" for limit, value in LIMITS.items()}
+
+    assert {limit: shown[limit].partition(",")[0] for limit in shown} == {
+        **named,
+        **fixed,
+        STREAMS_SHARE: "half of it",
+    }
+    bounds = {flag for flag in settings if flag.endswith(("-max", "-capacity"))}
+    assert bounds - {"--projection-batch-events-max"} <= {
+        limit.split("`")[-2] for limit in named
+    }
 
 
 def test_the_metrics_are_those_that_the_processes_have() -> None:

@@ -48,6 +48,7 @@ def test_the_banner_says_where_everything_is_and_what_to_type_next(up: Up) -> No
     write_address = up.addresses["write-address"]
     assert '--line "book:2:19.99 EUR" --write-address ' + write_address in output
     assert f"grpcurl -plaintext {write_address} list" in output
+    assert f" status --admin-address {up.addresses['write-admin-address']}" in output
 
 
 def test_an_order_is_placed_paid_shipped_and_its_history_told(up: Up) -> None:

@@ -1,0 +1,1 @@
+"""What OrderES carries and keeps, measured with real processes. Run from the checkout."""
