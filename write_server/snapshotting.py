@@ -14,7 +14,7 @@ from write_server.aggregates import AggregateCache, Loaded
 SNAPSHOTS_PER_COMMIT_MAX = 20
 """The next batch waits for them, so they are few."""
 
-DUE_MAX = 10_000
+DUE_MAX = 256
 """Aggregates that wait for their snapshot. One for which there is no room comes up again with its
 next event."""
 
