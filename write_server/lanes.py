@@ -12,7 +12,7 @@ LANE_WEIGHTS: Mapping[Lane, int] = {Lane.CRITICAL: 8, Lane.NORMAL: 4, Lane.BULK:
 """Shares of the writer while several lanes wait. What one does not use goes to the others."""
 
 BULK_BESIDE_OTHERS_MAX = 8
-"""Bulk commands that a batch takes at most while other lanes are in use. Whoever comes during a
+"""Bulk commands that fill up a batch at most while other lanes are in use. Whoever comes during a
 batch waits for its commit, and for all its answers to be sent. A payment beside a full bulk lane
 took 13 ms in the middle with this, 20 with 16, 36 with 32 and 740 without a bound, while bulk lost
 a tenth from 32 to 8 (`make bursts ARGS="--only lanes"`, 2 cores with their clients)."""
@@ -239,15 +239,13 @@ class Lanes:
     def take(self, count_max: int) -> list[Entry]:
         """The next commands to execute. One that may have ended a process comes alone."""
         taken: list[Entry] = []
+        bulk = self._queues[Lane.BULK]
+        # What bulk takes in its own turns, while others wait, is its share; this is for the rest.
         bulk_room = self.per_batch(Lane.BULK) or count_max
         self._beside_others = max(0, self._beside_others - 1)
         while len(taken) < count_max:
-            active = [
-                queue
-                for lane, queue in self._queues.items()
-                if _is_ready(queue) and (bulk_room or lane is not Lane.BULK)
-            ]
-            if not active:
+            active = [queue for queue in self._queues.values() if _is_ready(queue)]
+            if not active or (_is_alone(bulk, active) and not bulk_room):
                 break
             queue = active[0] if len(active) == 1 else _next(active)
             command_id, entry = next(iter(queue.waiting.items()))
@@ -259,7 +257,7 @@ class Lanes:
             del queue.waiting[command_id]
             self._unbind(entry)
             entry.place = Place.TAKEN
-            bulk_room -= entry.lane is Lane.BULK
+            bulk_room -= _is_alone(bulk, active)
             taken.append(entry)
             if entry.is_suspect:
                 break
@@ -373,6 +371,10 @@ def _is_ready(queue: _Queue) -> bool:
     for entry in queue.waiting.values():
         return entry.place is not Place.STORING
     return False
+
+
+def _is_alone(queue: _Queue, active: Sequence[_Queue]) -> bool:
+    return len(active) == 1 and active[0] is queue
 
 
 def _next(active: Sequence[_Queue]) -> _Queue:
