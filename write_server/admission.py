@@ -147,6 +147,13 @@ class Admission:
             retry_delay_seconds=self._retry_seconds(lane, depth),
         )
 
+    def passed(self, lane: Lane) -> CommandQueueFull:
+        """That the time to wait has passed in a lane."""
+        why = (
+            f"the time to wait has passed in the {lane.value} lane of the command queue"
+        )
+        return self.full(lane, why)
+
     def _retry_seconds(self, lane: Lane, depth: int) -> float:
         if self.paused:
             return PAUSED_RETRY_SECONDS

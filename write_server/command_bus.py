@@ -277,7 +277,7 @@ class CommandBus:
         if self.admission.give_up(group):
             for entry in group.entries:
                 self.admission.refused[entry.lane] += 1
-            self._end_held(group, self._passed(group.entries[0].lane))
+            self._end_held(group, self.admission.passed(group.entries[0].lane))
             self._go_on()
 
     def _end_held(self, group: Group, error: EventCoreError) -> None:
@@ -299,7 +299,7 @@ class CommandBus:
         group = entry.group
         if group is not None and not any(other.calls for other in group.entries):
             self.admission.give_up(group)
-            self._end_held(group, self._passed(entry.lane))
+            self._end_held(group, self.admission.passed(entry.lane))
             self._go_on()
         return False
 
@@ -327,14 +327,8 @@ class CommandBus:
             waiting.end(None)
         else:
             del entry.calls[waiting]
-            waiting.end(self._passed(entry.lane))
+            waiting.end(self.admission.passed(entry.lane))
             self.admission.refused[entry.lane] += self._withdraw_if_alone(entry)
-
-    def _passed(self, lane: Lane) -> EventCoreError:
-        return self.admission.full(
-            lane,
-            f"the time to wait has passed in the {lane.value} lane of the command queue",
-        )
 
     def _next(self, count_max: int) -> Work:
         count = 0 if self._storing_rests else count_max
