@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1corderes/v1/consistency.proto\x12\norderes.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"s\n\x0b\x43onsistency\x12\x16\n\x0cmin_position\x18\x01 \x01(\x03H\x00\x12+\n\x08max_wait\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08store_id\x18\x05 \x01(\tB\r\n\x0brequirement\"\x89\x01\n\x08ReadInfo\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x31\n\rposition_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x03lag\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08store_id\x18\x05 \x01(\tBG\n\x0e\x63om.orderes.v1P\x01Z3github.com/orderes/orderes/gen/orderes/v1;orderesv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1corderes/v1/consistency.proto\x12\norderes.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\x01\n\x0b\x43onsistency\x12\x16\n\x0cmin_position\x18\x01 \x01(\x03H\x00\x12\x32\n\rmax_staleness\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x12+\n\x08max_wait\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0b\x61llow_stale\x18\x04 \x01(\x08\x12\x10\n\x08store_id\x18\x05 \x01(\tB\r\n\x0brequirement\"\x98\x01\n\x08ReadInfo\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x31\n\rposition_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x03lag\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05stale\x18\x04 \x01(\x08\x12\x10\n\x08store_id\x18\x05 \x01(\tBG\n\x0e\x63om.orderes.v1P\x01Z3github.com/orderes/orderes/gen/orderes/v1;orderesv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,8 +34,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'orderes.v1.consistency_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\016com.orderes.v1P\001Z3github.com/orderes/orderes/gen/orderes/v1;orderesv1'
-  _globals['_CONSISTENCY']._serialized_start=109
-  _globals['_CONSISTENCY']._serialized_end=224
-  _globals['_READINFO']._serialized_start=227
-  _globals['_READINFO']._serialized_end=364
+  _globals['_CONSISTENCY']._serialized_start=110
+  _globals['_CONSISTENCY']._serialized_end=298
+  _globals['_READINFO']._serialized_start=301
+  _globals['_READINFO']._serialized_end=453
 # @@protoc_insertion_point(module_scope)

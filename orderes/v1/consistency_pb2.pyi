@@ -25,14 +25,24 @@ class Consistency(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MIN_POSITION_FIELD_NUMBER: _builtins.int
+    MAX_STALENESS_FIELD_NUMBER: _builtins.int
     MAX_WAIT_FIELD_NUMBER: _builtins.int
+    ALLOW_STALE_FIELD_NUMBER: _builtins.int
     STORE_ID_FIELD_NUMBER: _builtins.int
     min_position: _builtins.int
     """Everything up to this position: Command.position to read your own write, ReadInfo.position never to
     go back. 0 is INVALID_ARGUMENT: the command is not committed yet, ask GetCommand.
     """
+    allow_stale: _builtins.bool
+    """After the wait, answer with what there is (ReadInfo.stale) instead of UNAVAILABLE. Later pages of a
+    list are never older than its first one all the same.
+    """
     store_id: _builtins.str
     """Command.store_id. If it is set and not this store's: FAILED_PRECONDITION."""
+    @_builtins.property
+    def max_staleness(self) -> _duration_pb2.Duration:
+        """Not older than this; less than 2 s is INVALID_ARGUMENT."""
+
     @_builtins.property
     def max_wait(self) -> _duration_pb2.Duration:
         """How long to wait for it: default 2 s, more than 30 s is cut to it, never past the deadline."""
@@ -41,14 +51,16 @@ class Consistency(_message.Message):
         self,
         *,
         min_position: _builtins.int = ...,
+        max_staleness: _duration_pb2.Duration | None = ...,
         max_wait: _duration_pb2.Duration | None = ...,
+        allow_stale: _builtins.bool = ...,
         store_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["max_wait", b"max_wait", "min_position", b"min_position", "requirement", b"requirement"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_staleness", b"max_staleness", "max_wait", b"max_wait", "min_position", b"min_position", "requirement", b"requirement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_wait", b"max_wait", "min_position", b"min_position", "requirement", b"requirement", "store_id", b"store_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_stale", b"allow_stale", "max_staleness", b"max_staleness", "max_wait", b"max_wait", "min_position", b"min_position", "requirement", b"requirement", "store_id", b"store_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_requirement: _TypeAlias = _typing.Literal["min_position"]  # noqa: Y015
+    _WhichOneofReturnType_requirement: _TypeAlias = _typing.Literal["min_position", "max_staleness"]  # noqa: Y015
     _WhichOneofArgType_requirement: _TypeAlias = _typing.Literal["requirement", b"requirement"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_requirement) -> _WhichOneofReturnType_requirement | None: ...
 
@@ -63,9 +75,12 @@ class ReadInfo(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     POSITION_TIME_FIELD_NUMBER: _builtins.int
     LAG_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
     STORE_ID_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     """Every event up to this position is in the answer."""
+    stale: _builtins.bool
+    """The demand was not met (allow_stale)."""
     store_id: _builtins.str
     """Event store that the positions belong to."""
     @_builtins.property
@@ -84,11 +99,12 @@ class ReadInfo(_message.Message):
         position: _builtins.int = ...,
         position_time: _timestamp_pb2.Timestamp | None = ...,
         lag: _duration_pb2.Duration | None = ...,
+        stale: _builtins.bool = ...,
         store_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lag", b"lag", "position_time", b"position_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lag", b"lag", "position", b"position", "position_time", b"position_time", "store_id", b"store_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lag", b"lag", "position", b"position", "position_time", b"position_time", "stale", b"stale", "store_id", b"store_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

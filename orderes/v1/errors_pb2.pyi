@@ -58,7 +58,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     REFUND_EXCEEDS_PAYMENT, REFUND_ID_REUSED, TOO_MANY_REFUNDS.
     """
     ERROR_REASON_PROJECTION_LAGGING: _ErrorReason.ValueType  # 9
-    """UNAVAILABLE, with RetryInfo. The read models have not reached min_position. Retry."""
+    """UNAVAILABLE, with RetryInfo. The read model has not reached min_position or is older than
+    max_staleness, or is being made anew for this release of the server. Retry.
+    """
     ERROR_REASON_STORE_MISMATCH: _ErrorReason.ValueType  # 10
     """FAILED_PRECONDITION. The position is of another store. Drop it."""
     ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 11
@@ -69,6 +71,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 14
     """INTERNAL, with the correlation id and no more. A fault of the server."""
+    ERROR_REASON_PROJECTION_NOT_FOUND: _ErrorReason.ValueType  # 15
+    """NOT_FOUND. No such projection."""
+    ERROR_REASON_VERSION_OUT_OF_RANGE: _ErrorReason.ValueType  # 16
+    """OUT_OF_RANGE. The order has not had that version, or the log that position."""
     ERROR_REASON_COMMAND_FAILED: _ErrorReason.ValueType  # 17
     """INTERNAL. The command failed by a fault of the server and is kept for an operator, who retries or
     discards it; until then every repetition gets this. Stored.
@@ -78,8 +84,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_TOO_MANY_CALLS: _ErrorReason.ValueType  # 19
     """RESOURCE_EXHAUSTED, with RetryInfo and the trailer grpc-retry-pushback-ms, and limit. The connection
     has too many calls under way (4000 unless set otherwise), or the server too many streams of commands
-    (100 unless set otherwise); nothing is stored by this call.
+    (100 unless set otherwise) or of WatchOrders (1000 unless set otherwise); nothing is stored by this
+    call.
     """
+    ERROR_REASON_WRONG_PROJECTION_STATE: _ErrorReason.ValueType  # 20
+    """FAILED_PRECONDITION. The projection is in no state for what an operator asks; the message says why."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the value of google.rpc.ErrorInfo.reason, without the prefix, in the domain
@@ -122,7 +131,9 @@ AMOUNT_TOO_LARGE, OVERPAYMENT, PAYMENT_ID_REUSED, TOO_MANY_PAYMENTS, PAYMENT_NOT
 REFUND_EXCEEDS_PAYMENT, REFUND_ID_REUSED, TOO_MANY_REFUNDS.
 """
 ERROR_REASON_PROJECTION_LAGGING: ErrorReason.ValueType  # 9
-"""UNAVAILABLE, with RetryInfo. The read models have not reached min_position. Retry."""
+"""UNAVAILABLE, with RetryInfo. The read model has not reached min_position or is older than
+max_staleness, or is being made anew for this release of the server. Retry.
+"""
 ERROR_REASON_STORE_MISMATCH: ErrorReason.ValueType  # 10
 """FAILED_PRECONDITION. The position is of another store. Drop it."""
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 11
@@ -133,6 +144,10 @@ known. Retry with the same command_id.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 14
 """INTERNAL, with the correlation id and no more. A fault of the server."""
+ERROR_REASON_PROJECTION_NOT_FOUND: ErrorReason.ValueType  # 15
+"""NOT_FOUND. No such projection."""
+ERROR_REASON_VERSION_OUT_OF_RANGE: ErrorReason.ValueType  # 16
+"""OUT_OF_RANGE. The order has not had that version, or the log that position."""
 ERROR_REASON_COMMAND_FAILED: ErrorReason.ValueType  # 17
 """INTERNAL. The command failed by a fault of the server and is kept for an operator, who retries or
 discards it; until then every repetition gets this. Stored.
@@ -142,8 +157,11 @@ ERROR_REASON_COMMAND_DISCARDED: ErrorReason.ValueType  # 18
 ERROR_REASON_TOO_MANY_CALLS: ErrorReason.ValueType  # 19
 """RESOURCE_EXHAUSTED, with RetryInfo and the trailer grpc-retry-pushback-ms, and limit. The connection
 has too many calls under way (4000 unless set otherwise), or the server too many streams of commands
-(100 unless set otherwise); nothing is stored by this call.
+(100 unless set otherwise) or of WatchOrders (1000 unless set otherwise); nothing is stored by this
+call.
 """
+ERROR_REASON_WRONG_PROJECTION_STATE: ErrorReason.ValueType  # 20
+"""FAILED_PRECONDITION. The projection is in no state for what an operator asks; the message says why."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final

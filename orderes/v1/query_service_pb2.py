@@ -22,13 +22,15 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from orderes.events.v1 import events_pb2 as orderes_dot_events_dot_v1_dot_events__pb2
+from orderes.type.v1 import money_pb2 as orderes_dot_type_dot_v1_dot_money__pb2
 from orderes.v1 import consistency_pb2 as orderes_dot_v1_dot_consistency__pb2
 from orderes.v1 import order_pb2 as orderes_dot_v1_dot_order__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eorderes/v1/query_service.proto\x12\norderes.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eorderes/events/v1/events.proto\x1a\x1corderes/v1/consistency.proto\x1a\x16orderes/v1/order.proto\"Q\n\x0fGetOrderRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12,\n\x0b\x63onsistency\x18\x02 \x01(\x0b\x32\x17.orderes.v1.Consistency\"]\n\x10GetOrderResponse\x12 \n\x05order\x18\x01 \x01(\x0b\x32\x11.orderes.v1.Order\x12\'\n\tread_info\x18\x02 \x01(\x0b\x32\x14.orderes.v1.ReadInfo\"\xb0\x02\n\x11ListOrdersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x03 \x01(\t\x12&\n\x06states\x18\x04 \x03(\x0e\x32\x16.orderes.v1.OrderState\x12\x12\n\nproduct_id\x18\x05 \x01(\t\x12\x30\n\x0cplaced_since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rplaced_before\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08order_by\x18\x08 \x01(\t\x12,\n\x0b\x63onsistency\x18\t \x01(\x0b\x32\x17.orderes.v1.Consistency\"y\n\x12ListOrdersResponse\x12!\n\x06orders\x18\x01 \x03(\x0b\x32\x11.orderes.v1.Order\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\'\n\tread_info\x18\x03 \x01(\x0b\x32\x14.orderes.v1.ReadInfo\"\x7f\n\x16ListOrderEventsRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12,\n\x0b\x63onsistency\x18\x04 \x01(\x0b\x32\x17.orderes.v1.Consistency\"\x8d\x01\n\x17ListOrderEventsResponse\x12\x30\n\x06\x65vents\x18\x01 \x03(\x0b\x32 .orderes.events.v1.RecordedEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\'\n\tread_info\x18\x03 \x01(\x0b\x32\x14.orderes.v1.ReadInfo2\x8d\x02\n\x0cQueryService\x12J\n\x08GetOrder\x12\x1b.orderes.v1.GetOrderRequest\x1a\x1c.orderes.v1.GetOrderResponse\"\x03\x90\x02\x01\x12P\n\nListOrders\x12\x1d.orderes.v1.ListOrdersRequest\x1a\x1e.orderes.v1.ListOrdersResponse\"\x03\x90\x02\x01\x12_\n\x0fListOrderEvents\x12\".orderes.v1.ListOrderEventsRequest\x1a#.orderes.v1.ListOrderEventsResponse\"\x03\x90\x02\x01\x42G\n\x0e\x63om.orderes.v1P\x01Z3github.com/orderes/orderes/gen/orderes/v1;orderesv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eorderes/v1/query_service.proto\x12\norderes.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eorderes/events/v1/events.proto\x1a\x1borderes/type/v1/money.proto\x1a\x1corderes/v1/consistency.proto\x1a\x16orderes/v1/order.proto\"\x99\x01\n\x0fGetOrderRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12,\n\x0b\x63onsistency\x18\x02 \x01(\x0b\x32\x17.orderes.v1.Consistency\x12\x11\n\x07version\x18\x03 \x01(\x03H\x00\x12*\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x42\x07\n\x05\x61s_of\"]\n\x10GetOrderResponse\x12 \n\x05order\x18\x01 \x01(\x0b\x32\x11.orderes.v1.Order\x12\'\n\tread_info\x18\x02 \x01(\x0b\x32\x14.orderes.v1.ReadInfo\"\xb0\x02\n\x11ListOrdersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x03 \x01(\t\x12&\n\x06states\x18\x04 \x03(\x0e\x32\x16.orderes.v1.OrderState\x12\x12\n\nproduct_id\x18\x05 \x01(\t\x12\x30\n\x0cplaced_since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rplaced_before\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08order_by\x18\x08 \x01(\t\x12,\n\x0b\x63onsistency\x18\t \x01(\x0b\x32\x17.orderes.v1.Consistency\"y\n\x12ListOrdersResponse\x12!\n\x06orders\x18\x01 \x03(\x0b\x32\x11.orderes.v1.Order\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\'\n\tread_info\x18\x03 \x01(\x0b\x32\x14.orderes.v1.ReadInfo\"\x7f\n\x16ListOrderEventsRequest\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12,\n\x0b\x63onsistency\x18\x04 \x01(\x0b\x32\x17.orderes.v1.Consistency\"\x8d\x01\n\x17ListOrderEventsResponse\x12\x30\n\x06\x65vents\x18\x01 \x03(\x0b\x32 .orderes.events.v1.RecordedEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\'\n\tread_info\x18\x03 \x01(\x0b\x32\x14.orderes.v1.ReadInfo\"\xcb\x01\n\x12WatchOrdersRequest\x12\x1b\n\x0e\x61\x66ter_position\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\torder_ids\x18\x02 \x03(\t\x12\x13\n\x0b\x63ustomer_id\x18\x03 \x01(\t\x12\x13\n\x0b\x65vent_types\x18\x04 \x03(\t\x12\x36\n\x13\x63heckpoint_interval\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08store_id\x18\x06 \x01(\tB\x11\n\x0f_after_position\"z\n\x13WatchOrdersResponse\x12\x31\n\x05\x65vent\x18\x01 \x01(\x0b\x32 .orderes.events.v1.RecordedEventH\x00\x12%\n\x04mark\x18\x02 \x01(\x0b\x32\x15.orderes.v1.WatchMarkH\x00\x42\t\n\x07\x63ontent\"B\n\tWatchMark\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x11\n\tcaught_up\x18\x02 \x01(\x08\x12\x10\n\x08store_id\x18\x03 \x01(\t\"^\n\x19GetCustomerSummaryRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12,\n\x0b\x63onsistency\x18\x02 \x01(\x0b\x32\x17.orderes.v1.Consistency\"|\n\x1aGetCustomerSummaryResponse\x12\x35\n\x10\x63ustomer_summary\x18\x01 \x01(\x0b\x32\x1b.orderes.v1.CustomerSummary\x12\'\n\tread_info\x18\x02 \x01(\x0b\x32\x14.orderes.v1.ReadInfo\"\xe9\x01\n\x0f\x43ustomerSummary\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x13\n\x0border_count\x18\x02 \x01(\x03\x12\x17\n\x0f\x63\x61ncelled_count\x18\x03 \x01(\x03\x12(\n\x08net_paid\x18\x04 \x03(\x0b\x32\x16.orderes.type.v1.Money\x12\x34\n\x10\x66irst_order_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_order_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa8\x01\n\x17ListProductSalesRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x11\n\tsince_day\x18\x02 \x01(\t\x12\x11\n\tuntil_day\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12,\n\x0b\x63onsistency\x18\x06 \x01(\x0b\x32\x17.orderes.v1.Consistency\"\x8d\x01\n\x18ListProductSalesResponse\x12/\n\rproduct_sales\x18\x01 \x03(\x0b\x32\x18.orderes.v1.ProductSales\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\'\n\tread_info\x18\x03 \x01(\x0b\x32\x14.orderes.v1.ReadInfo\"\x7f\n\x0cProductSales\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x0b\n\x03\x64\x61y\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\x03\x12\'\n\x07revenue\x18\x04 \x01(\x0b\x32\x16.orderes.type.v1.Money\x12\x13\n\x0border_count\x18\x05 \x01(\x03\x32\xb2\x04\n\x0cQueryService\x12J\n\x08GetOrder\x12\x1b.orderes.v1.GetOrderRequest\x1a\x1c.orderes.v1.GetOrderResponse\"\x03\x90\x02\x01\x12P\n\nListOrders\x12\x1d.orderes.v1.ListOrdersRequest\x1a\x1e.orderes.v1.ListOrdersResponse\"\x03\x90\x02\x01\x12_\n\x0fListOrderEvents\x12\".orderes.v1.ListOrderEventsRequest\x1a#.orderes.v1.ListOrderEventsResponse\"\x03\x90\x02\x01\x12U\n\x0bWatchOrders\x12\x1e.orderes.v1.WatchOrdersRequest\x1a\x1f.orderes.v1.WatchOrdersResponse\"\x03\x90\x02\x01\x30\x01\x12h\n\x12GetCustomerSummary\x12%.orderes.v1.GetCustomerSummaryRequest\x1a&.orderes.v1.GetCustomerSummaryResponse\"\x03\x90\x02\x01\x12\x62\n\x10ListProductSales\x12#.orderes.v1.ListProductSalesRequest\x1a$.orderes.v1.ListProductSalesResponse\"\x03\x90\x02\x01\x42G\n\x0e\x63om.orderes.v1P\x01Z3github.com/orderes/orderes/gen/orderes/v1;orderesv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,18 +44,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUERYSERVICE'].methods_by_name['ListOrders']._serialized_options = b'\220\002\001'
   _globals['_QUERYSERVICE'].methods_by_name['ListOrderEvents']._loaded_options = None
   _globals['_QUERYSERVICE'].methods_by_name['ListOrderEvents']._serialized_options = b'\220\002\001'
-  _globals['_GETORDERREQUEST']._serialized_start=165
-  _globals['_GETORDERREQUEST']._serialized_end=246
-  _globals['_GETORDERRESPONSE']._serialized_start=248
-  _globals['_GETORDERRESPONSE']._serialized_end=341
-  _globals['_LISTORDERSREQUEST']._serialized_start=344
-  _globals['_LISTORDERSREQUEST']._serialized_end=648
-  _globals['_LISTORDERSRESPONSE']._serialized_start=650
-  _globals['_LISTORDERSRESPONSE']._serialized_end=771
-  _globals['_LISTORDEREVENTSREQUEST']._serialized_start=773
-  _globals['_LISTORDEREVENTSREQUEST']._serialized_end=900
-  _globals['_LISTORDEREVENTSRESPONSE']._serialized_start=903
-  _globals['_LISTORDEREVENTSRESPONSE']._serialized_end=1044
-  _globals['_QUERYSERVICE']._serialized_start=1047
-  _globals['_QUERYSERVICE']._serialized_end=1316
+  _globals['_QUERYSERVICE'].methods_by_name['WatchOrders']._loaded_options = None
+  _globals['_QUERYSERVICE'].methods_by_name['WatchOrders']._serialized_options = b'\220\002\001'
+  _globals['_QUERYSERVICE'].methods_by_name['GetCustomerSummary']._loaded_options = None
+  _globals['_QUERYSERVICE'].methods_by_name['GetCustomerSummary']._serialized_options = b'\220\002\001'
+  _globals['_QUERYSERVICE'].methods_by_name['ListProductSales']._loaded_options = None
+  _globals['_QUERYSERVICE'].methods_by_name['ListProductSales']._serialized_options = b'\220\002\001'
+  _globals['_GETORDERREQUEST']._serialized_start=227
+  _globals['_GETORDERREQUEST']._serialized_end=380
+  _globals['_GETORDERRESPONSE']._serialized_start=382
+  _globals['_GETORDERRESPONSE']._serialized_end=475
+  _globals['_LISTORDERSREQUEST']._serialized_start=478
+  _globals['_LISTORDERSREQUEST']._serialized_end=782
+  _globals['_LISTORDERSRESPONSE']._serialized_start=784
+  _globals['_LISTORDERSRESPONSE']._serialized_end=905
+  _globals['_LISTORDEREVENTSREQUEST']._serialized_start=907
+  _globals['_LISTORDEREVENTSREQUEST']._serialized_end=1034
+  _globals['_LISTORDEREVENTSRESPONSE']._serialized_start=1037
+  _globals['_LISTORDEREVENTSRESPONSE']._serialized_end=1178
+  _globals['_WATCHORDERSREQUEST']._serialized_start=1181
+  _globals['_WATCHORDERSREQUEST']._serialized_end=1384
+  _globals['_WATCHORDERSRESPONSE']._serialized_start=1386
+  _globals['_WATCHORDERSRESPONSE']._serialized_end=1508
+  _globals['_WATCHMARK']._serialized_start=1510
+  _globals['_WATCHMARK']._serialized_end=1576
+  _globals['_GETCUSTOMERSUMMARYREQUEST']._serialized_start=1578
+  _globals['_GETCUSTOMERSUMMARYREQUEST']._serialized_end=1672
+  _globals['_GETCUSTOMERSUMMARYRESPONSE']._serialized_start=1674
+  _globals['_GETCUSTOMERSUMMARYRESPONSE']._serialized_end=1798
+  _globals['_CUSTOMERSUMMARY']._serialized_start=1801
+  _globals['_CUSTOMERSUMMARY']._serialized_end=2034
+  _globals['_LISTPRODUCTSALESREQUEST']._serialized_start=2037
+  _globals['_LISTPRODUCTSALESREQUEST']._serialized_end=2205
+  _globals['_LISTPRODUCTSALESRESPONSE']._serialized_start=2208
+  _globals['_LISTPRODUCTSALESRESPONSE']._serialized_end=2349
+  _globals['_PRODUCTSALES']._serialized_start=2351
+  _globals['_PRODUCTSALES']._serialized_end=2478
+  _globals['_QUERYSERVICE']._serialized_start=2481
+  _globals['_QUERYSERVICE']._serialized_end=3043
 # @@protoc_insertion_point(module_scope)

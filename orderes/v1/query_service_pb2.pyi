@@ -5,10 +5,12 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from orderes.events.v1 import events_pb2 as _events_pb2
+from orderes.type.v1 import money_pb2 as _money_pb2
 from orderes.v1 import consistency_pb2 as _consistency_pb2
 from orderes.v1 import order_pb2 as _order_pb2
 import builtins as _builtins
@@ -30,23 +32,37 @@ class GetOrderRequest(_message.Message):
 
     ORDER_ID_FIELD_NUMBER: _builtins.int
     CONSISTENCY_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """Required. Which order."""
+    version: _builtins.int
+    """After its first N events, at least 1. More than it has: OUT_OF_RANGE."""
     @_builtins.property
     def consistency(self) -> _consistency_pb2.Consistency:
         """Freshness."""
+
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """After the events with a record_time up to this. Before its first event: NOT_FOUND. A time that
+        the read model has not reached yet is answered with what it has, as ReadInfo says.
+        """
 
     def __init__(
         self,
         *,
         order_id: _builtins.str = ...,
         consistency: _consistency_pb2.Consistency | None = ...,
+        version: _builtins.int = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["consistency", b"consistency"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "consistency", b"consistency", "time", b"time", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["consistency", b"consistency", "order_id", b"order_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "consistency", b"consistency", "order_id", b"order_id", "time", b"time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_as_of: _TypeAlias = _typing.Literal["version", "time"]  # noqa: Y015
+    _WhichOneofArgType_as_of: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_as_of) -> _WhichOneofReturnType_as_of | None: ...
 
 Global___GetOrderRequest: _TypeAlias = GetOrderRequest  # noqa: Y015
 
@@ -245,3 +261,343 @@ class ListOrderEventsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListOrderEventsResponse: _TypeAlias = ListOrderEventsResponse  # noqa: Y015
+
+@_typing.final
+class WatchOrdersRequest(_message.Message):
+    """Request of WatchOrders."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_POSITION_FIELD_NUMBER: _builtins.int
+    ORDER_IDS_FIELD_NUMBER: _builtins.int
+    CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    EVENT_TYPES_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_INTERVAL_FIELD_NUMBER: _builtins.int
+    STORE_ID_FIELD_NUMBER: _builtins.int
+    after_position: _builtins.int
+    """Start after this position; 0 is the beginning; beyond the newest: OUT_OF_RANGE. Absent: only what
+    is new.
+    """
+    customer_id: _builtins.str
+    """Only this customer's orders."""
+    store_id: _builtins.str
+    """ReadInfo.store_id or WatchMark.store_id. If it is set and not this store's: FAILED_PRECONDITION."""
+    @_builtins.property
+    def order_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these orders, at most 100; all if empty. Filters that are set must all match."""
+
+    @_builtins.property
+    def event_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these types of event, at most 50: "OrderPlaced"."""
+
+    @_builtins.property
+    def checkpoint_interval(self) -> _duration_pb2.Duration:
+        """A mark at least this often, as long as the client reads: default 10 s, 1 s to 60 s."""
+
+    def __init__(
+        self,
+        *,
+        after_position: _builtins.int | None = ...,
+        order_ids: _abc.Iterable[_builtins.str] | None = ...,
+        customer_id: _builtins.str = ...,
+        event_types: _abc.Iterable[_builtins.str] | None = ...,
+        checkpoint_interval: _duration_pb2.Duration | None = ...,
+        store_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_after_position", b"_after_position", "after_position", b"after_position", "checkpoint_interval", b"checkpoint_interval"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_position", b"_after_position", "after_position", b"after_position", "checkpoint_interval", b"checkpoint_interval", "customer_id", b"customer_id", "event_types", b"event_types", "order_ids", b"order_ids", "store_id", b"store_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__after_position: _TypeAlias = _typing.Literal["after_position"]  # noqa: Y015
+    _WhichOneofArgType__after_position: _TypeAlias = _typing.Literal["_after_position", b"_after_position"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__after_position) -> _WhichOneofReturnType__after_position | None: ...
+
+Global___WatchOrdersRequest: _TypeAlias = WatchOrdersRequest  # noqa: Y015
+
+@_typing.final
+class WatchOrdersResponse(_message.Message):
+    """One message of WatchOrders. The first one is a mark."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: _builtins.int
+    MARK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def event(self) -> _events_pb2.RecordedEvent:
+        """Something happened."""
+
+    @_builtins.property
+    def mark(self) -> Global___WatchMark:
+        """How far the stream is."""
+
+    def __init__(
+        self,
+        *,
+        event: _events_pb2.RecordedEvent | None = ...,
+        mark: Global___WatchMark | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "event", b"event", "mark", b"mark"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "event", b"event", "mark", b"mark"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["event", "mark"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
+
+Global___WatchOrdersResponse: _TypeAlias = WatchOrdersResponse  # noqa: Y015
+
+@_typing.final
+class WatchMark(_message.Message):
+    """How far a stream of events is: keep it to resume."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    CAUGHT_UP_FIELD_NUMBER: _builtins.int
+    STORE_ID_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Nothing at or below this position will follow."""
+    caught_up: _builtins.bool
+    """The past has ended: when this was sent, there was nothing beyond the position."""
+    store_id: _builtins.str
+    """Event store that the position belongs to."""
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        caught_up: _builtins.bool = ...,
+        store_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up", "position", b"position", "store_id", b"store_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchMark: _TypeAlias = WatchMark  # noqa: Y015
+
+@_typing.final
+class GetCustomerSummaryRequest(_message.Message):
+    """Request of GetCustomerSummary."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    CONSISTENCY_FIELD_NUMBER: _builtins.int
+    customer_id: _builtins.str
+    """Required. Which customer."""
+    @_builtins.property
+    def consistency(self) -> _consistency_pb2.Consistency:
+        """Freshness."""
+
+    def __init__(
+        self,
+        *,
+        customer_id: _builtins.str = ...,
+        consistency: _consistency_pb2.Consistency | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["consistency", b"consistency"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consistency", b"consistency", "customer_id", b"customer_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCustomerSummaryRequest: _TypeAlias = GetCustomerSummaryRequest  # noqa: Y015
+
+@_typing.final
+class GetCustomerSummaryResponse(_message.Message):
+    """Response of GetCustomerSummary."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_SUMMARY_FIELD_NUMBER: _builtins.int
+    READ_INFO_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def customer_summary(self) -> Global___CustomerSummary:
+        """The totals; zero for a customer without orders."""
+
+    @_builtins.property
+    def read_info(self) -> _consistency_pb2.ReadInfo:
+        """Freshness."""
+
+    def __init__(
+        self,
+        *,
+        customer_summary: Global___CustomerSummary | None = ...,
+        read_info: _consistency_pb2.ReadInfo | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["customer_summary", b"customer_summary", "read_info", b"read_info"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_summary", b"customer_summary", "read_info", b"read_info"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCustomerSummaryResponse: _TypeAlias = GetCustomerSummaryResponse  # noqa: Y015
+
+@_typing.final
+class CustomerSummary(_message.Message):
+    """Totals of a customer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    ORDER_COUNT_FIELD_NUMBER: _builtins.int
+    CANCELLED_COUNT_FIELD_NUMBER: _builtins.int
+    NET_PAID_FIELD_NUMBER: _builtins.int
+    FIRST_ORDER_TIME_FIELD_NUMBER: _builtins.int
+    LAST_ORDER_TIME_FIELD_NUMBER: _builtins.int
+    customer_id: _builtins.str
+    """Which customer."""
+    order_count: _builtins.int
+    """Orders placed."""
+    cancelled_count: _builtins.int
+    """Of them, cancelled."""
+    @_builtins.property
+    def net_paid(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
+        """Paid less refunded, one per currency, by its code. A sum beyond 2^63 - 1 is shown as that."""
+
+    @_builtins.property
+    def first_order_time(self) -> _timestamp_pb2.Timestamp:
+        """When the first order was placed."""
+
+    @_builtins.property
+    def last_order_time(self) -> _timestamp_pb2.Timestamp:
+        """When the latest order was placed."""
+
+    def __init__(
+        self,
+        *,
+        customer_id: _builtins.str = ...,
+        order_count: _builtins.int = ...,
+        cancelled_count: _builtins.int = ...,
+        net_paid: _abc.Iterable[_money_pb2.Money] | None = ...,
+        first_order_time: _timestamp_pb2.Timestamp | None = ...,
+        last_order_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first_order_time", b"first_order_time", "last_order_time", b"last_order_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled_count", b"cancelled_count", "customer_id", b"customer_id", "first_order_time", b"first_order_time", "last_order_time", b"last_order_time", "net_paid", b"net_paid", "order_count", b"order_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CustomerSummary: _TypeAlias = CustomerSummary  # noqa: Y015
+
+@_typing.final
+class ListProductSalesRequest(_message.Message):
+    """Request of ListProductSales."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    SINCE_DAY_FIELD_NUMBER: _builtins.int
+    UNTIL_DAY_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    CONSISTENCY_FIELD_NUMBER: _builtins.int
+    product_id: _builtins.str
+    """Only this product; all if empty."""
+    since_day: _builtins.str
+    """First day, "2026-01-31", UTC."""
+    until_day: _builtins.str
+    """Last day, "2026-01-31", UTC."""
+    page_size: _builtins.int
+    """Default 100, at most 1000 (more is cut to it). Negative: INVALID_ARGUMENT."""
+    page_token: _builtins.str
+    """next_page_token of the page before; every other field but page_size must be the same."""
+    @_builtins.property
+    def consistency(self) -> _consistency_pb2.Consistency:
+        """Freshness."""
+
+    def __init__(
+        self,
+        *,
+        product_id: _builtins.str = ...,
+        since_day: _builtins.str = ...,
+        until_day: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        consistency: _consistency_pb2.Consistency | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["consistency", b"consistency"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consistency", b"consistency", "page_size", b"page_size", "page_token", b"page_token", "product_id", b"product_id", "since_day", b"since_day", "until_day", b"until_day"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListProductSalesRequest: _TypeAlias = ListProductSalesRequest  # noqa: Y015
+
+@_typing.final
+class ListProductSalesResponse(_message.Message):
+    """Response of ListProductSales."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_SALES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    READ_INFO_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def product_sales(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProductSales]:
+        """By day, then product, then currency."""
+
+    @_builtins.property
+    def read_info(self) -> _consistency_pb2.ReadInfo:
+        """Freshness."""
+
+    def __init__(
+        self,
+        *,
+        product_sales: _abc.Iterable[Global___ProductSales] | None = ...,
+        next_page_token: _builtins.str = ...,
+        read_info: _consistency_pb2.ReadInfo | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_info", b"read_info"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "product_sales", b"product_sales", "read_info", b"read_info"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListProductSalesResponse: _TypeAlias = ListProductSalesResponse  # noqa: Y015
+
+@_typing.final
+class ProductSales(_message.Message):
+    """What a product sold on a day: the day on which its order was fully paid, UTC. Later cancellations
+    and refunds do not lower it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    DAY_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    REVENUE_FIELD_NUMBER: _builtins.int
+    ORDER_COUNT_FIELD_NUMBER: _builtins.int
+    product_id: _builtins.str
+    """The product."""
+    day: _builtins.str
+    """The day, "2026-01-31"."""
+    quantity: _builtins.int
+    """Pieces."""
+    order_count: _builtins.int
+    """Orders that it was in."""
+    @_builtins.property
+    def revenue(self) -> _money_pb2.Money:
+        """Money. A sum beyond 2^63 - 1 is shown as that."""
+
+    def __init__(
+        self,
+        *,
+        product_id: _builtins.str = ...,
+        day: _builtins.str = ...,
+        quantity: _builtins.int = ...,
+        revenue: _money_pb2.Money | None = ...,
+        order_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["revenue", b"revenue"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["day", b"day", "order_count", b"order_count", "product_id", b"product_id", "quantity", b"quantity", "revenue", b"revenue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProductSales: _TypeAlias = ProductSales  # noqa: Y015

@@ -50,6 +50,21 @@ class QueryServiceStub:
                 request_serializer=orderes_dot_v1_dot_query__service__pb2.ListOrderEventsRequest.SerializeToString,
                 response_deserializer=orderes_dot_v1_dot_query__service__pb2.ListOrderEventsResponse.FromString,
                 _registered_method=True)
+        self.WatchOrders = channel.unary_stream(
+                '/orderes.v1.QueryService/WatchOrders',
+                request_serializer=orderes_dot_v1_dot_query__service__pb2.WatchOrdersRequest.SerializeToString,
+                response_deserializer=orderes_dot_v1_dot_query__service__pb2.WatchOrdersResponse.FromString,
+                _registered_method=True)
+        self.GetCustomerSummary = channel.unary_unary(
+                '/orderes.v1.QueryService/GetCustomerSummary',
+                request_serializer=orderes_dot_v1_dot_query__service__pb2.GetCustomerSummaryRequest.SerializeToString,
+                response_deserializer=orderes_dot_v1_dot_query__service__pb2.GetCustomerSummaryResponse.FromString,
+                _registered_method=True)
+        self.ListProductSales = channel.unary_unary(
+                '/orderes.v1.QueryService/ListProductSales',
+                request_serializer=orderes_dot_v1_dot_query__service__pb2.ListProductSalesRequest.SerializeToString,
+                response_deserializer=orderes_dot_v1_dot_query__service__pb2.ListProductSalesResponse.FromString,
+                _registered_method=True)
 
 
 class QueryServiceServicer:
@@ -57,7 +72,7 @@ class QueryServiceServicer:
     """
 
     def GetOrder(self, request, context):
-        """Returns an order as it is.
+        """Returns an order as it is, or as it was.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -72,6 +87,30 @@ class QueryServiceServicer:
 
     def ListOrderEvents(self, request, context):
         """Lists an order's events: its audit trail. NOT_FOUND for an unknown order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchOrders(self, request, context):
+        """Streams events from any position on, first the past and then what happens, with marks to resume
+        from: without a gap and without a repetition. A client that reads slowly is served from the read
+        model, and slows nobody else. A server has at most 1000 such calls under way, unless it is set
+        otherwise: RESOURCE_EXHAUSTED, TOO_MANY_CALLS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCustomerSummary(self, request, context):
+        """Returns a customer's totals.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListProductSales(self, request, context):
+        """Lists what each product sold on each day.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -94,6 +133,21 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.ListOrderEvents,
                     request_deserializer=orderes_dot_v1_dot_query__service__pb2.ListOrderEventsRequest.FromString,
                     response_serializer=orderes_dot_v1_dot_query__service__pb2.ListOrderEventsResponse.SerializeToString,
+            ),
+            'WatchOrders': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchOrders,
+                    request_deserializer=orderes_dot_v1_dot_query__service__pb2.WatchOrdersRequest.FromString,
+                    response_serializer=orderes_dot_v1_dot_query__service__pb2.WatchOrdersResponse.SerializeToString,
+            ),
+            'GetCustomerSummary': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCustomerSummary,
+                    request_deserializer=orderes_dot_v1_dot_query__service__pb2.GetCustomerSummaryRequest.FromString,
+                    response_serializer=orderes_dot_v1_dot_query__service__pb2.GetCustomerSummaryResponse.SerializeToString,
+            ),
+            'ListProductSales': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProductSales,
+                    request_deserializer=orderes_dot_v1_dot_query__service__pb2.ListProductSalesRequest.FromString,
+                    response_serializer=orderes_dot_v1_dot_query__service__pb2.ListProductSalesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +232,87 @@ class QueryService:
             '/orderes.v1.QueryService/ListOrderEvents',
             orderes_dot_v1_dot_query__service__pb2.ListOrderEventsRequest.SerializeToString,
             orderes_dot_v1_dot_query__service__pb2.ListOrderEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchOrders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/orderes.v1.QueryService/WatchOrders',
+            orderes_dot_v1_dot_query__service__pb2.WatchOrdersRequest.SerializeToString,
+            orderes_dot_v1_dot_query__service__pb2.WatchOrdersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCustomerSummary(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orderes.v1.QueryService/GetCustomerSummary',
+            orderes_dot_v1_dot_query__service__pb2.GetCustomerSummaryRequest.SerializeToString,
+            orderes_dot_v1_dot_query__service__pb2.GetCustomerSummaryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProductSales(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orderes.v1.QueryService/ListProductSales',
+            orderes_dot_v1_dot_query__service__pb2.ListProductSalesRequest.SerializeToString,
+            orderes_dot_v1_dot_query__service__pb2.ListProductSalesResponse.FromString,
             options,
             channel_credentials,
             insecure,

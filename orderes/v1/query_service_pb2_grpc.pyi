@@ -34,11 +34,21 @@ class QueryServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> QueryServiceAsyncStub: ...
     GetOrder: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.GetOrderRequest, _query_service_pb2.GetOrderResponse]
-    """Returns an order as it is."""
+    """Returns an order as it is, or as it was."""
     ListOrders: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ListOrdersRequest, _query_service_pb2.ListOrdersResponse]
     """Lists orders, newest first unless asked otherwise."""
     ListOrderEvents: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ListOrderEventsRequest, _query_service_pb2.ListOrderEventsResponse]
     """Lists an order's events: its audit trail. NOT_FOUND for an unknown order."""
+    WatchOrders: _grpc.UnaryStreamMultiCallable[_query_service_pb2.WatchOrdersRequest, _query_service_pb2.WatchOrdersResponse]
+    """Streams events from any position on, first the past and then what happens, with marks to resume
+    from: without a gap and without a repetition. A client that reads slowly is served from the read
+    model, and slows nobody else. A server has at most 1000 such calls under way, unless it is set
+    otherwise: RESOURCE_EXHAUSTED, TOO_MANY_CALLS.
+    """
+    GetCustomerSummary: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.GetCustomerSummaryRequest, _query_service_pb2.GetCustomerSummaryResponse]
+    """Returns a customer's totals."""
+    ListProductSales: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ListProductSalesRequest, _query_service_pb2.ListProductSalesResponse]
+    """Lists what each product sold on each day."""
 
 @_typing.type_check_only
 class QueryServiceAsyncStub(QueryServiceStub):
@@ -46,11 +56,21 @@ class QueryServiceAsyncStub(QueryServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetOrder: _aio.UnaryUnaryMultiCallable[_query_service_pb2.GetOrderRequest, _query_service_pb2.GetOrderResponse]  # type: ignore[assignment]
-    """Returns an order as it is."""
+    """Returns an order as it is, or as it was."""
     ListOrders: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ListOrdersRequest, _query_service_pb2.ListOrdersResponse]  # type: ignore[assignment]
     """Lists orders, newest first unless asked otherwise."""
     ListOrderEvents: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ListOrderEventsRequest, _query_service_pb2.ListOrderEventsResponse]  # type: ignore[assignment]
     """Lists an order's events: its audit trail. NOT_FOUND for an unknown order."""
+    WatchOrders: _aio.UnaryStreamMultiCallable[_query_service_pb2.WatchOrdersRequest, _query_service_pb2.WatchOrdersResponse]  # type: ignore[assignment]
+    """Streams events from any position on, first the past and then what happens, with marks to resume
+    from: without a gap and without a repetition. A client that reads slowly is served from the read
+    model, and slows nobody else. A server has at most 1000 such calls under way, unless it is set
+    otherwise: RESOURCE_EXHAUSTED, TOO_MANY_CALLS.
+    """
+    GetCustomerSummary: _aio.UnaryUnaryMultiCallable[_query_service_pb2.GetCustomerSummaryRequest, _query_service_pb2.GetCustomerSummaryResponse]  # type: ignore[assignment]
+    """Returns a customer's totals."""
+    ListProductSales: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ListProductSalesRequest, _query_service_pb2.ListProductSalesResponse]  # type: ignore[assignment]
+    """Lists what each product sold on each day."""
 
 class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Reads the read models, and nothing else. Every call is safe to retry."""
@@ -61,7 +81,7 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _query_service_pb2.GetOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_query_service_pb2.GetOrderResponse, _abc.Awaitable[_query_service_pb2.GetOrderResponse]]:
-        """Returns an order as it is."""
+        """Returns an order as it is, or as it was."""
 
     @_abc_1.abstractmethod
     def ListOrders(
@@ -78,5 +98,33 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_query_service_pb2.ListOrderEventsResponse, _abc.Awaitable[_query_service_pb2.ListOrderEventsResponse]]:
         """Lists an order's events: its audit trail. NOT_FOUND for an unknown order."""
+
+    @_abc_1.abstractmethod
+    def WatchOrders(
+        self,
+        request: _query_service_pb2.WatchOrdersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_query_service_pb2.WatchOrdersResponse], _abc.AsyncIterator[_query_service_pb2.WatchOrdersResponse]]:
+        """Streams events from any position on, first the past and then what happens, with marks to resume
+        from: without a gap and without a repetition. A client that reads slowly is served from the read
+        model, and slows nobody else. A server has at most 1000 such calls under way, unless it is set
+        otherwise: RESOURCE_EXHAUSTED, TOO_MANY_CALLS.
+        """
+
+    @_abc_1.abstractmethod
+    def GetCustomerSummary(
+        self,
+        request: _query_service_pb2.GetCustomerSummaryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.GetCustomerSummaryResponse, _abc.Awaitable[_query_service_pb2.GetCustomerSummaryResponse]]:
+        """Returns a customer's totals."""
+
+    @_abc_1.abstractmethod
+    def ListProductSales(
+        self,
+        request: _query_service_pb2.ListProductSalesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.ListProductSalesResponse, _abc.Awaitable[_query_service_pb2.ListProductSalesResponse]]:
+        """Lists what each product sold on each day."""
 
 def add_QueryServiceServicer_to_server(servicer: QueryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
