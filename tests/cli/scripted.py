@@ -18,6 +18,9 @@ PUSHBACK_KEY = "grpc-retry-pushback-ms"
 PUSHBACK = "1"
 """How long a client waits before it tries again, in milliseconds."""
 
+WIRE_ROUNDING_SECONDS = 0.5
+"""gRPC rounds a deadline up on the wire, by less than this."""
+
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 Run = Callable[..., Result]

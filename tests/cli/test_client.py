@@ -6,11 +6,13 @@ import pytest
 from cli.client import Server, is_loopback
 from orderes.v1.query_service_pb2 import GetOrderRequest, GetOrderResponse
 from orderes.v1.query_service_pb2_grpc import QueryServiceStub
-from tests.cli.scripted import Run, ScriptedServer, refusal
+from tests.cli.scripted import (
+    WIRE_ROUNDING_SECONDS,
+    Run,
+    ScriptedServer,
+    refusal,
+)
 from tests.support.processes import free_address
-
-WIRE_ROUNDING_SECONDS = 0.5
-"""gRPC rounds a deadline up on the wire, by less than this."""
 
 NOT_YET = refusal(
     grpc.StatusCode.UNAVAILABLE,

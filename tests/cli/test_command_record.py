@@ -15,7 +15,7 @@ from orderes.v1.command_service_pb2 import (
     WaitCommandResponse,
 )
 from orderes.v1.errors_pb2 import CommandError, ErrorReason
-from tests.cli.scripted import Run, ScriptedServer, words_of
+from tests.cli.scripted import WIRE_ROUNDING_SECONDS, Run, ScriptedServer, words_of
 
 ORDER_ID = "0190a6b2-7c1e-7d3f-8a4b-5c6d7e8f9a0b"
 PLACE = ("place", "--customer", "c-1", "--line", "book:2:19.99 EUR")
@@ -100,7 +100,7 @@ def test_waiting_for_a_command_asks_the_server_to_wait(
 
     request = WaitCommandRequest.FromString(server.requests["WaitCommand"][0])
     assert request.max_wait.ToSeconds() == 20
-    assert 20 < server.seconds_left <= 25
+    assert 20 < server.seconds_left <= 25 + WIRE_ROUNDING_SECONDS
     assert "The wait is over, and it is not executed yet." in words_of(result)
 
 
