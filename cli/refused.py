@@ -68,6 +68,9 @@ NEXT_STEPS: Mapping[str, str] = {
     "with its command_id, settles that.",
     "COMMAND_FAILED": "tell an operator, who sees it with `{program} commands failed` "
     "and can have it executed again; send {again} to see what became of it.",
+    "VERSION_OUT_OF_RANGE": "`{program} order history` shows which versions there are.",
+    "PROJECTION_NOT_FOUND": "`{program} projections` names those that there are.",
+    "WRONG_PROJECTION_STATE": "`{program} projections` shows what it is doing.",
     "COMMAND_DISCARDED": "this answer is stored with its command_id: another attempt "
     "needs a new one.",
 }
