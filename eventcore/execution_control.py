@@ -3,20 +3,9 @@
 It outlives restarts, and holds for every write server of the store.
 """
 
-from dataclasses import dataclass
 from typing import Protocol
 
-from eventcore.messages import Instant
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pause:
-    """Execution is paused."""
-
-    reason: str
-    """As the operator has said it."""
-    time: Instant
-    """Since when."""
+from eventcore.operators import Pause
 
 
 class ControlReader(Protocol):

@@ -6,8 +6,8 @@ from enum import Enum
 from typing import Protocol
 
 from eventcore.command_journal import FailedCommand, FailedPlace
-from eventcore.execution_control import Pause
 from eventcore.messages import CommandRecord, Lane
+from eventcore.operators import Operator, Pause
 
 
 class FullPolicy(Enum):
@@ -53,15 +53,6 @@ class WriteStatus:
     pause: Pause | None
     backlog: int
     failed: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operator:
-    """Who makes a change, as far as the server can tell."""
-
-    address: str
-    """Where the call comes from."""
-    correlation_id: str
 
 
 class WriteAdministration(Protocol):

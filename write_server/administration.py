@@ -9,7 +9,6 @@ import structlog
 
 from eventcore.command_journal import FailedCommand, FailedPlace, QueuedCommand
 from eventcore.errors import CommandNotFound, StoreBroken
-from eventcore.execution_control import Pause
 from eventcore.messages import (
     CommandRecord,
     CommandStage,
@@ -18,9 +17,10 @@ from eventcore.messages import (
     Kind,
     Lane,
 )
+from eventcore.operators import Operator, Pause
 from eventcore.telemetry import WriteMetrics
 from eventcore.threads import OwnThread
-from eventcore.write_administration import LaneStatus, Operator, WriteStatus
+from eventcore.write_administration import LaneStatus, WriteStatus
 from eventcore.write_store import WriteStore, WriteUnit
 from write_server.command_bus import CommandBus
 from write_server.lookup import Lookup

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from eventcore.command_journal import QueuedCommand
-from eventcore.execution_control import Pause
+from eventcore.operators import Pause
 from eventcore.write_store import WriteStore
 
 PAGE_COMMANDS = 1000

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from eventcore.command_journal import CommandRequest
-from eventcore.execution_control import Pause
 from eventcore.messages import CommandRecord, EventEnvelope, StreamId
+from eventcore.operators import Pause
 from eventcore.snapshots import Snapshot
 
 Key = TypeVar("Key", bound=Hashable)

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 from eventcore.errors import StreamConflict
 from eventcore.event_store import StreamAppend
-from eventcore.execution_control import Pause
 from eventcore.log import check_contiguous, place
 from eventcore.memory.journal import MemoryJournal
 from eventcore.memory.tables import Tables
 from eventcore.messages import EventEnvelope, Instant, LogHead, StreamId
+from eventcore.operators import Pause
 from eventcore.outbox import OutboxBatch
 from eventcore.snapshots import Snapshot
 

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, delete, select
 
-from eventcore.execution_control import Pause
+from eventcore.operators import Pause
 from eventcore.sql.upsert import upsert
 from eventcore.sql.write_schema import execution_pause
 

@@ -1,6 +1,6 @@
 """What every store guarantees of the switch that pauses execution."""
 
-from eventcore.execution_control import Pause
+from eventcore.operators import Pause
 from tests.conformance.conftest import WriteBackend
 
 PAUSE = Pause(reason="größere Wartung", time=2**53)

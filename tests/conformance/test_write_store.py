@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import pytest
 
 from eventcore.errors import StreamConflict
-from eventcore.execution_control import Pause
 from eventcore.messages import CommandStage
+from eventcore.operators import Pause
 from eventcore.write_store import WriteSnapshot, WriteStoreReader, WriteUnit
 from tests.conformance.conftest import STORE_ID, WriteBackend
 from tests.support.envelopes import (

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from eventcore.errors import StartFailed, StoreBroken, StoreUnavailable
-from eventcore.execution_control import Pause
+from eventcore.operators import Pause
 from eventcore.sql.sqlite import (
     OwnedFile,
     _pragma,

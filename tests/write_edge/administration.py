@@ -9,7 +9,8 @@ from contexts.orders.write.admin_service import WriteAdminService
 from eventcore.command_journal import FailedCommand, FailedPlace
 from eventcore.errors import CommandNotFound, EventCoreError
 from eventcore.messages import CommandRecord, CommandStage
-from eventcore.write_administration import Operator, WriteStatus
+from eventcore.operators import Operator
+from eventcore.write_administration import WriteStatus
 from orderes.v1.write_admin_service_pb2_grpc import WriteAdminServiceStub
 from tests.support.envelopes import a_failed
 from tests.support.rpc import running

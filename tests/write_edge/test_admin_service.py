@@ -9,8 +9,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from contexts.orders.write.admin_service import SERVICE
 from eventcore.errors import StoreUnavailable
-from eventcore.execution_control import Pause
 from eventcore.messages import Lane
+from eventcore.operators import Pause
 from eventcore.write_administration import FullPolicy, LaneStatus, WriteStatus
 from orderes.v1 import command_pb2, errors_pb2
 from orderes.v1 import write_admin_service_pb2 as pb2

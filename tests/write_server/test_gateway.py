@@ -16,7 +16,8 @@ from eventcore.errors import (
 )
 from eventcore.memory.write_store import MemoryWriteStore
 from eventcore.messages import CommandEnvelope, CommandStage
-from eventcore.write_administration import FullPolicy, Operator
+from eventcore.operators import Operator
+from eventcore.write_administration import FullPolicy
 from tests.support.envelopes import a_stream
 from tests.support.eventually import eventually
 from tests.write_server.gateway_scene import WriteSide, write_side

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventcore.execution_control import Pause
 from eventcore.memory.write_store import MemoryWriteStore
 from eventcore.messages import CommandEnvelope, CommandRecord, ErrorRecord, StreamId
+from eventcore.operators import Pause
 from eventcore.write_store import WriteStore
 from tests.support.envelopes import a_stream
 from tests.write_server.conftest import STORE_ID, sqlite_store

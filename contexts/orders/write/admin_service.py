@@ -6,9 +6,10 @@ import grpc.aio
 
 from contexts.orders.wire import administration as wire
 from eventcore.fields import FieldFaults
+from eventcore.operators import Operator
 from eventcore.rpc.call import current_call
 from eventcore.rpc.server import RpcService
-from eventcore.write_administration import Operator, WriteAdministration
+from eventcore.write_administration import WriteAdministration
 from orderes.v1 import write_admin_service_pb2 as pb2
 from orderes.v1.write_admin_service_pb2_grpc import (
     WriteAdminServiceServicer,
