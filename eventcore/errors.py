@@ -14,10 +14,18 @@
     │   └── StoreBroken        it failed in a way that only a restart can judge
     │       └── StoreReplaced  its file is no longer the one that was opened
     ├── StoreMismatch          a position of another store
-    ├── ProjectionLagging      the read models are not there yet
+    ├── ProjectionLagging      the read model is not what was asked for, yet
+    │   ├── PositionNotReached     it is not at the position yet
+    │   ├── TooStale               it is older than it may be
+    │   └── ProjectionRebuilding   it is being made, and there is nothing to answer from yet
+    ├── OutOfRange             a version or a position that there has not been
+    ├── ProjectionNotFound     no such projection
+    ├── WrongProjectionState   a projection is in no state for what an operator asks
     ├── StreamConflict         an append lost: the stream has another version
     ├── CommandIdTaken         an insert lost: the id is in the journal
-    ├── CheckpointMoved        another projector moved the checkpoint
+    ├── CheckpointMoved        the checkpoint is not where it was left
+    ├── LeaseLost              another projector has the projection
+    ├── GenerationBehind       a generation is not as far as the one that it is to replace
     ├── CorruptLog             the log contradicts itself
     ├── UnknownEvent           an event of a type or version that this code does not know
     ├── MalformedEvent         an event whose payload is not of its schema
@@ -286,27 +294,116 @@ class StoreMismatch(EventCoreError):
 
 
 class ProjectionLagging(EventCoreError):
-    """The read models have not reached the position that was asked for."""
+    """The read model is not what was asked for, yet."""
 
     kind = Kind.UNAVAILABLE
     reason = "PROJECTION_LAGGING"
 
     def __init__(
-        self, *, min_position: int, position: int, retry_delay_seconds: float
+        self, message: str, *, facts: Mapping[str, str], retry_delay_seconds: float
     ) -> None:
-        super().__init__(
-            f"the read model is at position {position}, not yet at {min_position}: retry"
-        )
-        self.min_position = min_position
-        self.position = position
+        super().__init__(message)
+        self._facts = dict(facts)
         self.retry_delay_seconds = retry_delay_seconds
 
     @property
     def facts(self) -> Mapping[str, str]:
-        return {
-            "min_position": str(self.min_position),
-            "position": str(self.position),
-        }
+        return self._facts
+
+
+class PositionNotReached(ProjectionLagging):
+    """The read model is not at the position yet that was asked for."""
+
+    def __init__(
+        self, *, min_position: int, position: int, retry_delay_seconds: float
+    ) -> None:
+        super().__init__(
+            f"the read model is at position {position}, not yet at {min_position}: retry",
+            facts={"min_position": str(min_position), "position": str(position)},
+            retry_delay_seconds=retry_delay_seconds,
+        )
+        self.min_position = min_position
+        self.position = position
+
+
+class TooStale(ProjectionLagging):
+    """The read model is older than it may be."""
+
+    def __init__(
+        self,
+        *,
+        max_staleness_seconds: float,
+        lag_seconds: float,
+        position: int,
+        retry_delay_seconds: float,
+    ) -> None:
+        super().__init__(
+            f"the read model was last known to be complete {lag_seconds:.1f} s ago, not "
+            f"within the last {max_staleness_seconds:g} s: retry",
+            facts={
+                "max_staleness_seconds": f"{max_staleness_seconds:g}",
+                "lag_seconds": f"{lag_seconds:.1f}",
+                "position": str(position),
+            },
+            retry_delay_seconds=retry_delay_seconds,
+        )
+        self.max_staleness_seconds = max_staleness_seconds
+        self.lag_seconds = lag_seconds
+
+
+class ProjectionRebuilding(ProjectionLagging):
+    """The read model is being made for this release, and there is nothing to answer from yet."""
+
+    retry_delay_seconds = 1.0
+
+    def __init__(self, projection: str, *, position: int, head_position: int) -> None:
+        super().__init__(
+            f"the read model {projection} is being made for this release: it is at position "
+            f"{position} of {head_position}; retry",
+            facts={
+                "projection": projection,
+                "position": str(position),
+                "head_position": str(head_position),
+            },
+            retry_delay_seconds=self.retry_delay_seconds,
+        )
+
+
+class OutOfRange(EventCoreError):
+    """A version or a position that there has not been."""
+
+    kind = Kind.OUT_OF_RANGE
+    reason = "VERSION_OUT_OF_RANGE"
+
+    def __init__(self, message: str, *, facts: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self._facts = dict(facts)
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        return self._facts
+
+
+class ProjectionNotFound(EventCoreError):
+    """No such projection."""
+
+    kind = Kind.NOT_FOUND
+    reason = "PROJECTION_NOT_FOUND"
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(f"no such projection: there are {', '.join(names)}")
+        self.names = tuple(names)
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        return {"projections": ",".join(self.names)}
+
+
+class WrongProjectionState(EventCoreError):
+    """A projection is in no state for what an operator asks. The message says what to do."""
+
+    kind = Kind.PRECONDITION
+    reason = "WRONG_PROJECTION_STATE"
 
 
 class StreamConflict(EventCoreError):
@@ -331,16 +428,42 @@ class CommandIdTaken(EventCoreError):
 
 
 class CheckpointMoved(EventCoreError):
-    """The checkpoint is not where this projector left it: another one moved it."""
+    """The checkpoint is not where this projector left it."""
 
-    def __init__(self, projection: str, *, expected: int | None) -> None:
-        place = "absent" if expected is None else f"at {expected}"
+    def __init__(self, projection: str, generation: int, *, expected: int) -> None:
         super().__init__(
-            f"the checkpoint of {projection} is not {place}: "
-            "another projector has moved it"
+            f"the checkpoint of {projection}, generation {generation}, is not at {expected}, or "
+            "the generation was given up"
         )
         self.projection = projection
+        self.generation = generation
         self.expected = expected
+
+
+class LeaseLost(EventCoreError):
+    """Another projector has the projection, or it was given up: this one may not change it."""
+
+    def __init__(self, projection: str, *, epoch: int) -> None:
+        super().__init__(f"{projection} is no longer held under epoch {epoch}")
+        self.projection = projection
+        self.epoch = epoch
+
+
+class GenerationBehind(EventCoreError):
+    """A generation is not as far as one that queries were answered from: with it they would go back
+    in time.
+    """
+
+    def __init__(
+        self, projection: str, generation: int, *, position: int, served_position: int
+    ) -> None:
+        super().__init__(
+            f"generation {generation} of {projection} is at position {position}, what serves is "
+            f"at {served_position}"
+        )
+        self.projection = projection
+        self.position = position
+        self.served_position = served_position
 
 
 class CorruptLog(EventCoreError):

@@ -129,7 +129,30 @@ class FieldFaults:
         The parts are those of google.protobuf.Duration, which may be out of their ranges or of
         different signs.
         """
+        return min(self._span(field, seconds, nanos) or 0.0, longest_seconds)
+
+    def duration_between(
+        self,
+        field: str,
+        *,
+        seconds: int,
+        nanos: int,
+        shortest_seconds: float,
+        longest_seconds: float = DURATION_SECONDS_MAX,
+    ) -> float:
+        """A span of time in seconds, within bounds. The parts are as for `duration`."""
+        span = self._span(field, seconds, nanos)
+        if span is None or shortest_seconds <= span <= longest_seconds:
+            return span or shortest_seconds
+        bounds = f"at least {shortest_seconds:g} s"
+        if longest_seconds < DURATION_SECONDS_MAX:
+            bounds = f"{shortest_seconds:g} s to {longest_seconds:g} s"
+        self.add(field, f"is {span:g} s, must be {bounds}")
+        return shortest_seconds
+
+    def _span(self, field: str, seconds: int, nanos: int) -> float | None:
+        """The span in seconds; None after its fault is named."""
         if 0 <= seconds <= DURATION_SECONDS_MAX and 0 <= nanos < _NANOS_IN_SECOND:
-            return min(seconds + nanos / _NANOS_IN_SECOND, longest_seconds)
+            return seconds + nanos / _NANOS_IN_SECOND
         self.add(field, "must not be negative, and nanos must be less than a second")
-        return 0.0
+        return None

@@ -4,8 +4,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from eventcore.checkpoints import Checkpoint
-from eventcore.errors import ProjectionLagging, StoreMismatch
+from eventcore.errors import (
+    PositionNotReached,
+    ProjectionLagging,
+    StoreMismatch,
+    TooStale,
+)
 from eventcore.messages import Instant
+from eventcore.projection import Projection
 
 MAX_WAIT_SECONDS_DEFAULT = 2.0
 """How long a query waits for the freshness that it asks for, unless it says otherwise."""
@@ -17,6 +23,9 @@ LAG_SHOWN_MIN_MICROSECONDS = 2_000_000
 """A shorter lag is reported as none: the projector writes down only every second that it stands at
 the end of the log."""
 
+MAX_STALENESS_SECONDS_MIN = LAG_SHOWN_MIN_MICROSECONDS / 1_000_000
+"""Nobody can ask for less than what is told apart from none."""
+
 LAGGING_RETRY_SECONDS = 0.5
 """When to ask again after a wait that was in vain."""
 
@@ -27,7 +36,13 @@ class Requirement:
 
     min_position: int = 0
     """Everything up to here must be in the answer; 0 is what there is."""
+    max_staleness_seconds: float | None = None
+    """How long ago the answer may have been complete; None is any time."""
     max_wait_seconds: float = MAX_WAIT_SECONDS_DEFAULT
+    allow_stale: bool = False
+    """Whether to answer after the wait with what there is."""
+    floor_position: int = 0
+    """Of a later page, where the first one was: it must not be older, whatever is allowed."""
     store_id: str = ""
     """The store that the position is of; empty is not said."""
 
@@ -36,20 +51,46 @@ class Requirement:
         if self.store_id and self.store_id != store_id:
             raise StoreMismatch(given=self.store_id, actual=store_id)
 
-    def check(self, checkpoint: Checkpoint) -> None:
+    def lagging(
+        self, checkpoint: Checkpoint, *, now: Instant
+    ) -> ProjectionLagging | None:
+        """What is wrong with a read model at that checkpoint; None if it is as demanded."""
+        wanted = max(self.min_position, self.floor_position)
+        if checkpoint.position < wanted:
+            return PositionNotReached(
+                min_position=wanted,
+                position=checkpoint.position,
+                retry_delay_seconds=LAGGING_RETRY_SECONDS,
+            )
+        if self.max_staleness_seconds is None:
+            return None
+        lag_seconds = (now - checkpoint.known_time) / 1_000_000
+        if lag_seconds <= self.max_staleness_seconds:
+            return None
+        return TooStale(
+            max_staleness_seconds=self.max_staleness_seconds,
+            lag_seconds=lag_seconds,
+            position=checkpoint.position,
+            retry_delay_seconds=LAGGING_RETRY_SECONDS,
+        )
+
+    def check(self, checkpoint: Checkpoint, *, now: Instant) -> bool:
         """Checks the checkpoint that was read with an answer.
+
+        Returns:
+            Whether the answer is staler than demanded, and that is allowed.
 
         Raises:
             StoreMismatch: the position is of another store.
             ProjectionLagging: the answer is older than it may be.
         """
         self.check_store(checkpoint.store_id)
-        if checkpoint.position < self.min_position:
-            raise ProjectionLagging(
-                min_position=self.min_position,
-                position=checkpoint.position,
-                retry_delay_seconds=LAGGING_RETRY_SECONDS,
-            )
+        lagging = self.lagging(checkpoint, now=now)
+        if lagging is None:
+            return False
+        if self.allow_stale and checkpoint.position >= self.floor_position:
+            return True
+        raise lagging
 
 
 class Freshness(Protocol):
@@ -59,10 +100,11 @@ class Freshness(Protocol):
         self,
         requirement: Requirement,
         *,
-        projection: str,
+        projection: Projection,
         time_remaining_seconds: float | None,
     ) -> None:
-        """Returns once a projection meets a requirement.
+        """Returns once a projection meets a requirement; or after the wait, if a stale answer is
+        allowed.
 
         Args:
             requirement: What the query demands.
@@ -76,11 +118,27 @@ class Freshness(Protocol):
             ShuttingDown: the server drains while it waits.
         """
 
+    async def look(self, projection: Projection) -> Checkpoint:
+        """The checkpoint of a projection, as of now.
+
+        Raises:
+            ProjectionLagging: there is nothing to answer from yet.
+            StoreUnavailable: the read store does not answer.
+        """
+
+    async def beyond(
+        self, position: int, *, projection: Projection, seconds: float
+    ) -> Checkpoint:
+        """The checkpoint of a projection, once it is beyond a position or the time has passed.
+
+        Raises:
+            ProjectionLagging: there is nothing to answer from yet.
+            StoreUnavailable: the read store does not answer.
+            ShuttingDown: the server drains.
+        """
+
 
 def lag_microseconds(checkpoint: Checkpoint, *, now: Instant) -> int:
-    """How long ago the read model was last known to hold the whole log.
-
-    It held the whole log also at the time of its newest event, which was the end of the log then.
-    """
-    lag = now - max(checkpoint.complete_time, checkpoint.position_time)
+    """How long ago the read model was last known to hold the whole log, as answers tell it."""
+    lag = now - checkpoint.known_time
     return lag if lag >= LAG_SHOWN_MIN_MICROSECONDS else 0

@@ -44,6 +44,7 @@ class Kind(Enum):
     ALREADY_EXISTS = "already_exists"
     PRECONDITION = "precondition"
     CONFLICT = "conflict"
+    OUT_OF_RANGE = "out_of_range"
     EXHAUSTED = "exhausted"
     UNAVAILABLE = "unavailable"
     FAULT = "fault"

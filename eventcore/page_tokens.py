@@ -14,7 +14,7 @@ import msgspec
 
 K = TypeVar("K")
 
-TOKEN_CHARACTERS_MAX = 200
+TOKEN_CHARACTERS_MAX = 1000
 """A good token is far shorter; a longer one is not looked at."""
 
 TOKEN_VERSION = 1

@@ -1,34 +1,34 @@
 """What a read model is."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from sqlalchemy import Table
 
 from eventcore.messages import EventEnvelope
-from eventcore.read_store import ReadModelTables
+from eventcore.model_tables import ReadModelTables
+
+Apply: TypeAlias = Callable[[Sequence[EventEnvelope], ReadModelTables], None]
+"""Folds a batch, in order of position, into the tables. It neither commits nor moves the
+checkpoint: its caller does both, in the same transaction. It raises what stops the projection
+there: `UnknownEvent` and `MalformedEvent`, for an event that this code cannot read, or whatever
+breaks."""
 
 
-class Projection(Protocol):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projection:
     """A read model: a name, its tables, and how a batch of events changes them.
 
     It is a pure function of the log: the same events give the same rows, however they are cut into
     batches.
     """
 
-    @property
-    def name(self) -> str:
-        """Names its checkpoint; never changes."""
-
-    @property
-    def tables(self) -> Sequence[Table]:
-        """The tables that it alone writes."""
-
-    def apply(self, events: Sequence[EventEnvelope], tables: ReadModelTables) -> None:
-        """Folds a batch, in order of position, into the tables. It neither commits nor moves the
-        checkpoint: its caller does both, in the same transaction.
-
-        Raises:
-            UnknownEvent, MalformedEvent: an event that this code cannot read. The projection
-                stops there.
-        """
+    name: str
+    """Never changes: checkpoints, metrics and operators know it by that."""
+    version: int
+    """Of its tables and of what stands in them. Raised with every change of either: the projector
+    then makes it anew from the log, beside the one that serves."""
+    tables: Sequence[Table]
+    """The tables that it alone writes: declarations, of which each generation has its own."""
+    apply: Apply

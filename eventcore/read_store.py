@@ -1,45 +1,68 @@
-"""The ports of the read store: read models and their checkpoints.
+"""The ports of the read store: read models in their generations, and their checkpoints.
 
-`ReadStore` is the projector's. It is blocking; one thread of one process owns the one write
-connection. `ReadSnapshots` is for queries. It is asynchronous, and can only read.
+`ReadStore` is the projector's, `ReadStoreReader` is for whoever compares whole tables; both are
+blocking and belong on a thread of their own. `ReadSnapshots` is for queries. It is asynchronous,
+and can only read.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 from sqlalchemy import Row as QueryRow
 from sqlalchemy import Select, Table
 
-from eventcore.checkpoints import Checkpoint, Checkpoints
-
-Row: TypeAlias = dict[str, Any]
-"""A row of a read model: the value of each column by its name."""
-
-Key: TypeAlias = tuple[Any, ...]
-"""The values of a row's primary key, in the order of its columns."""
+from eventcore.checkpoints import Checkpoint
+from eventcore.generations import Failure, Lease, Progress
+from eventcore.model_tables import ReadModelTables, RowReader, Values
+from eventcore.projection import Projection
+from eventcore.projection_register import ProjectionRegister, RegisterReader
 
 
-class ReadModelTables(Protocol):
-    """The rows of read models, handled set-wise by primary key. A `Table` is the declaration."""
-
-    def fetch(self, table: Table, keys: Iterable[Key]) -> dict[Key, Row]:
-        """The rows of those keys that there are."""
-
-    def write(self, table: Table, rows: Sequence[Row]) -> None:
-        """Inserts the rows, replacing those with the same primary key. Each is complete."""
-
-    def delete(self, table: Table, keys: Iterable[Key]) -> None:
-        """Removes the rows of those keys that there are."""
-
-
-class ProjectionUnit(Protocol):
-    """One transaction over the tables of a read model and its checkpoint."""
+class GenerationUnit(Protocol):
+    """One generation of a read model, in the hands of its owner."""
 
     @property
     def tables(self) -> ReadModelTables: ...
+
+    def advance(self, checkpoint: Checkpoint, *, expected_position: int) -> None:
+        """Replaces the checkpoint, if it still is where the caller has left it. Its position may be
+        the old one: the head and the time at which the read model was complete move also while
+        nothing happens.
+
+        Raises:
+            CheckpointMoved: it is elsewhere, or the generation was given up. After it, the unit of
+                work can only be left without a commit.
+        """
+
+    def report(self, progress: Progress) -> None:
+        """Notes how the generation gets on."""
+
+    def fail(self, failure: Failure) -> None:
+        """Notes that the generation has stopped, until an operator has it go on."""
+
+
+class ReadUnit(Protocol):
+    """One transaction over read models, their checkpoints and the register."""
+
     @property
-    def checkpoints(self) -> Checkpoints: ...
+    def register(self) -> ProjectionRegister: ...
+
+    def held(self, lease: Lease) -> None:
+        """Sees to it that what the unit does is only done under a lease: whoever takes it over
+        waits for this unit to end.
+
+        Raises:
+            LeaseLost: another one has the projection. After it, the unit of work can only be left
+                without a commit.
+        """
+
+    def generation(self, lease: Lease, number: int) -> GenerationUnit:
+        """A generation of the projection that a lease is of.
+
+        Raises:
+            LeaseLost: see `held`.
+        """
 
     def commit(self) -> None:
         """Makes all of it visible at once, or none of it.
@@ -51,12 +74,17 @@ class ProjectionUnit(Protocol):
 
 
 class ReadStore(Protocol):
-    """Opens units of work on the read store. There is one owner of a store at a time."""
+    """Opens units of work on the read store."""
 
-    def begin(self) -> AbstractContextManager[ProjectionUnit]:
+    def begin(self, *, durable: bool = False) -> AbstractContextManager[ReadUnit]:
         """A unit of work that excludes every other.
 
         Leaving it without `commit`, by an exception or not, leaves nothing behind.
+
+        Args:
+            durable: Whether a commit returns only when it is on disk. A batch of events that a
+                power loss takes back is applied again, its checkpoint goes with it; what an
+                operator was told must not be taken back.
 
         Raises:
             StoreUnavailable: the store does not answer.
@@ -66,14 +94,58 @@ class ReadStore(Protocol):
         """Gives up the store, so that another process can own it. Idempotent."""
 
 
+class ModelReader(RowReader, Protocol):
+    """One generation of a read model, as of one moment."""
+
+    def scan(self, table: Table) -> Iterator[Sequence[Values]]:
+        """All rows of a table, in no particular order, some at a time."""
+
+
+class ReadStoreSnapshot(Protocol):
+    """The read store as of one moment, for reading whole tables."""
+
+    @property
+    def register(self) -> RegisterReader: ...
+
+    def generation(self, number: int) -> ModelReader:
+        """The tables of a generation."""
+
+
+class ReadStoreReader(Protocol):
+    """Opens snapshots. It can neither write nor hold up who writes."""
+
+    def snapshot(self) -> AbstractContextManager[ReadStoreSnapshot]:
+        """One moment of the store. An open snapshot pins the write-ahead log.
+
+        Raises:
+            StoreUnavailable: the store does not answer, or is not made yet.
+        """
+
+    def close(self) -> None:
+        """Gives up the connection. Idempotent."""
+
+
+class ServedModel(Protocol):
+    """The generation of a read model that answers queries, as of one moment."""
+
+    @property
+    def generation(self) -> int: ...
+    @property
+    def checkpoint(self) -> Checkpoint: ...
+
+    def table(self, table: Table) -> Table:
+        """The generation's own table, for queries, of one that the projection declares."""
+
+
 class ReadSnapshot(Protocol):
     """The read store as of one moment, for queries."""
 
-    async def checkpoint(self, projection: str) -> Checkpoint:
-        """The checkpoint of a projection.
+    async def served(self, projection: Projection) -> ServedModel:
+        """What answers the queries of a projection, in the version of this code.
 
         Raises:
-            StoreUnavailable: there is none yet.
+            StoreUnavailable: the store has never heard of it.
+            ProjectionRebuilding: it is being made, and there is nothing to answer from yet.
         """
 
     async def fetch(self, query: Select[Any]) -> Sequence[QueryRow[Any]]:

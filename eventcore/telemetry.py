@@ -8,6 +8,7 @@ asked for (`watch_…`) costs the hot path nothing.
 
 from collections.abc import Callable
 from enum import Enum
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -219,6 +220,31 @@ class WriteMetrics:
         self._events_appended.inc(events)
 
 
+class ProjectionFigures(Protocol):
+    """What is shown of a projection, as of when it is asked."""
+
+    def position(self) -> float:
+        """Up to which it holds the log."""
+
+    def head_position(self) -> float:
+        """The end of the log when it last looked."""
+
+    def lag_seconds(self) -> float:
+        """Since it was last known to hold the whole log."""
+
+    def failed(self) -> float:
+        """1 or 0."""
+
+    def paused(self) -> float:
+        """1 or 0."""
+
+    def skipped_events(self) -> float:
+        """Left out of what serves."""
+
+    def progress(self) -> float:
+        """Of its rebuild, 0 to 1."""
+
+
 class ProjectionMetrics:
     """How far projections are, and how fast they go."""
 
@@ -241,9 +267,34 @@ class ProjectionMetrics:
             ("projection",),
             registry=registry,
         )
+        self._failed = Gauge(
+            "orderes_projection_failed",
+            "1 while the projection, or its rebuild, has stopped at an event that it cannot apply, "
+            "otherwise 0.",
+            ("projection",),
+            registry=registry,
+        )
+        self._paused = Gauge(
+            "orderes_projection_paused",
+            "1 while an operator has the projection stand still, otherwise 0.",
+            ("projection",),
+            registry=registry,
+        )
+        self._skipped_events = Gauge(
+            "orderes_projection_skipped_events",
+            "Events that operators had left out of what serves queries.",
+            ("projection",),
+            registry=registry,
+        )
+        self._rebuild_progress = Gauge(
+            "orderes_projection_rebuild_progress",
+            "0 to 1 during a rebuild, otherwise 1.",
+            ("projection",),
+            registry=registry,
+        )
         self._events = Counter(
             "orderes_projection_events",
-            "Events that were applied.",
+            "Events that were applied, to every generation of the read model.",
             ("projection",),
             registry=registry,
         )
@@ -257,18 +308,15 @@ class ProjectionMetrics:
         self._event_children: dict[str, Counter] = {}
         self._batch_children: dict[str, Histogram] = {}
 
-    def watch_projection(
-        self,
-        projection: str,
-        *,
-        position: Callable[[], float],
-        head_position: Callable[[], float],
-        lag_seconds: Callable[[], float],
-    ) -> None:
-        """Shows a projection. The functions are called from the thread that serves the metrics."""
-        self._position.labels(projection).set_function(position)
-        self._head_position.labels(projection).set_function(head_position)
-        self._lag_seconds.labels(projection).set_function(lag_seconds)
+    def watch_projection(self, projection: str, figures: ProjectionFigures) -> None:
+        """Shows a projection. Its figures are read from the thread that serves the metrics."""
+        self._position.labels(projection).set_function(figures.position)
+        self._head_position.labels(projection).set_function(figures.head_position)
+        self._lag_seconds.labels(projection).set_function(figures.lag_seconds)
+        self._failed.labels(projection).set_function(figures.failed)
+        self._paused.labels(projection).set_function(figures.paused)
+        self._skipped_events.labels(projection).set_function(figures.skipped_events)
+        self._rebuild_progress.labels(projection).set_function(figures.progress)
         self._event_children[projection] = self._events.labels(projection)
         self._batch_children[projection] = self._batch_seconds.labels(projection)
 

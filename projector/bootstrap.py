@@ -1,14 +1,17 @@
 """The composition root of the projector: what it is made of, how it starts and how it drains."""
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 
 import structlog
 from prometheus_client import CollectorRegistry
 
+from contexts.orders.read.admin_service import SERVICE, ProjectionAdminService
 from contexts.orders.read.registry import ORDER_PROJECTIONS
-from contexts.orders.read.tables import READ_SCHEMA_VERSION
+from eventcore.errors import StoreUnavailable
 from eventcore.messages import Instant
 from eventcore.process.clock import now
 from eventcore.process.data_dir import (
@@ -20,9 +23,9 @@ from eventcore.process.data_dir import (
 from eventcore.process.lifecycle import Stop
 from eventcore.process.metrics_server import MetricsServer
 from eventcore.projection import Projection
-from eventcore.read_store import ReadStore
+from eventcore.read_store import ReadStore, ReadStoreReader
 from eventcore.rpc.server import RpcServer
-from eventcore.sql.read_store import SqlReadStore
+from eventcore.sql.read_store import SqlReadStore, SqlReadStoreReader
 from eventcore.sql.sqlite import (
     OwnedFile,
     opening,
@@ -34,6 +37,8 @@ from eventcore.telemetry import ProjectionMetrics, RpcMetrics
 from eventcore.threads import OwnThread
 from eventcore.wake import WakeReceiver, WakeSender
 from eventcore.write_store import WriteStoreReader
+from projector.administration import StoredAdministration
+from projector.comparison import Comparisons
 from projector.follow import Follow
 from projector.runner import ProjectionRunner
 from projector.settings import ProjectorSettings
@@ -49,8 +54,13 @@ def health_name(projection: str) -> str:
     return f"projection.{projection}"
 
 
+def own_name() -> str:
+    """What this projector is called, by operators and other projectors."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
 class Projector:
-    """The projector over any stores: runner, health and port."""
+    """The projector over any stores: runner, administration, health and port."""
 
     def __init__(
         self,
@@ -60,30 +70,51 @@ class Projector:
         write_store: WriteStoreReader,
         read_store: ReadStore,
         thread: OwnThread,
+        open_reader: Callable[[], ReadStoreReader],
         wakes: WakeReceiver,
         clock: Callable[[], Instant],
         moved: Callable[[], None],
+        owner: str,
+        seize: bool,
         registry: CollectorRegistry,
     ) -> None:
         self._settings = settings
+        self._thread = thread
+        self._comparisons = Comparisons(open_reader)
+        self._reader = open_reader()
+        self._reader_thread = OwnThread("projector-reader")
+        self._runner = ProjectionRunner(
+            projections=projections,
+            write_store=write_store,
+            read_store=read_store,
+            comparisons=self._comparisons,
+            metrics=ProjectionMetrics(registry),
+            clock=clock,
+            moved=moved,
+            owner=owner,
+            seize=seize,
+            limits=settings.limits(),
+        )
+        administration = StoredAdministration(
+            projections=projections,
+            read_store=read_store,
+            thread=thread,
+            reader=self._reader,
+            reader_thread=self._reader_thread,
+            clock=clock,
+            keep_seconds=settings.replaced_keep_seconds,
+            changed=self._runner.reload,
+            wake=wakes.wake,
+        )
         self._server = RpcServer(
             address=settings.projector_address,
-            services=[],
+            services=[ProjectionAdminService(administration).hosted()],
             metrics=RpcMetrics(registry),
         )
         for projection in projections:
             self._tell(projection.name, following=False)
-        runner = ProjectionRunner(
-            projections=projections,
-            write_store=write_store,
-            read_store=read_store,
-            metrics=ProjectionMetrics(registry),
-            clock=clock,
-            moved=moved,
-            batch_events_max=settings.projection_batch_events_max,
-        )
         self._follow = Follow(
-            runner=runner,
+            runner=self._runner,
             thread=thread,
             wakes=wakes,
             poll_seconds=settings.projection_poll_seconds,
@@ -108,13 +139,19 @@ class Projector:
         return address
 
     async def stop(self) -> None:
-        """Ends after the batch under way, and closes the port."""
+        """Ends after the batch under way, gives the projections up, and closes the port."""
         if self._following is not None:
             self._following.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 # What it failed with has reached `stop`, which ends the process with it.
                 await self._following
         await self._server.stop(grace_seconds=self._settings.shutdown_grace_seconds)
+        with suppress(StoreUnavailable):
+            # A lease that is not given up ends by itself.
+            await self._thread.run(self._runner.release)
+        await asyncio.to_thread(self._comparisons.close)
+        await self._reader_thread.run(self._reader.close)
+        await asyncio.to_thread(self._reader_thread.close)
 
     def _tell(self, projection: str, *, following: bool) -> None:
         self._server.set_serving(health_name(projection), following)
@@ -134,24 +171,16 @@ async def serve(settings: ProjectorSettings, stop: Stop) -> None:
         stack.push_async_callback(asyncio.to_thread, thread.close)
         owned = await thread.run(lambda: OwnedFile(path))
         stack.callback(owned.release)
-        tables = [table for projection in PROJECTIONS for table in projection.tables]
         with opening(path):
             read_store = await thread.run(
-                lambda: SqlReadStore(
-                    # A commit that a power loss takes back is applied again: its checkpoint goes
-                    # with it. So commits need not wait for the disk.
-                    owner_engine(path, durable=False),
-                    tables=tables,
-                    schema_version=READ_SCHEMA_VERSION,
-                )
+                lambda: SqlReadStore(owner_engine(path, durable=False))
             )
         stack.push_async_callback(thread.run, read_store.close)
-        if read_store.replaced_version is not None:
+        if read_store.replaced_layout is not None:
             log.info(
                 "read_models_are_made_anew",
                 reason="those there were are of an older release",
-                old_version=read_store.replaced_version,
-                new_version=READ_SCHEMA_VERSION,
+                old_layout=read_store.replaced_layout,
             )
         write_store = SqlWriteStoreReader(reader_engine(settings.data_dir / WRITE_DB))
         stack.push_async_callback(thread.run, write_store.close)
@@ -169,9 +198,13 @@ async def serve(settings: ProjectorSettings, stop: Stop) -> None:
             write_store=write_store,
             read_store=read_store,
             thread=thread,
+            open_reader=lambda: SqlReadStoreReader(reader_engine(path)),
             wakes=wakes,
             clock=now,
             moved=readers.send,
+            owner=own_name(),
+            # Who owns the file knows that nobody else is at work on it.
+            seize=True,
             registry=registry,
         )
         stack.push_async_callback(projector.stop)
@@ -179,7 +212,7 @@ async def serve(settings: ProjectorSettings, stop: Stop) -> None:
         address = await projector.start(stop)
         log.info(
             "listening",
-            service="projector",
+            service=SERVICE.full_name,
             address=address,
             metrics_address=metrics_address,
             projections=[projection.name for projection in PROJECTIONS],

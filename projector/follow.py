@@ -59,7 +59,7 @@ class Follow:
         """
         while True:
             try:
-                more = await self._thread.run(self._step)
+                wait_seconds = await self._thread.run(self._step)
             except StoreBroken:
                 raise
             except StoreUnavailable as error:
@@ -67,10 +67,12 @@ class Follow:
                 continue
             self._store_answers()
             self._tell()
-            if not more:
-                await self._wakes.wait(timeout_seconds=self._poll_seconds)
+            if wait_seconds > 0:
+                await self._wakes.wait(
+                    timeout_seconds=min(wait_seconds, self._poll_seconds)
+                )
 
-    def _step(self) -> bool:
+    def _step(self) -> float:
         # A store that was away may have come back as another one.
         if not self._verified:
             self._runner.verify()

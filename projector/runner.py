@@ -1,76 +1,62 @@
-"""Keeps projections at the end of the log, each for itself."""
+"""Keeps the read models at the end of the log, each for itself, and makes them anew beside that."""
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, replace
 
 import structlog
 
-from eventcore.checkpoints import Checkpoint
-from eventcore.errors import (
-    CheckpointMoved,
-    CorruptLog,
-    EventCoreError,
-    MalformedEvent,
-    StartFailed,
-    StoreUnavailable,
-    UnknownEvent,
-)
+from eventcore.errors import CheckpointMoved, LeaseLost, StoreUnavailable
+from eventcore.generations import Generation, Lease, Progress
 from eventcore.messages import EventEnvelope, Instant
 from eventcore.projection import Projection
-from eventcore.read_store import ReadStore
+from eventcore.read_store import ReadStore, ReadUnit
 from eventcore.telemetry import ProjectionMetrics
-from eventcore.write_store import WriteSnapshot, WriteStoreReader
+from eventcore.write_store import WriteStoreReader
+from projector.comparison import Comparisons
+from projector.figures import Figures
+from projector.follower import Follower
+from projector.log import LogBatch, LogRound
+from projector.owned import Owned
+from projector.pace import Slices
+from projector.poison import failure_of, log_failure
+from projector.rebuild import Rebuild
+from projector.same_log import check_same_log
+from projector.upkeep import Upkeep
 
 FRESHNESS_SECONDS = 1.0
-"""How often at most it is written down that a projection stands at the end of the log while nothing
-happens. Less often, and answers would look old that are not."""
+"""How often it is written down that a projector lives and how fresh its read models are, while
+nothing happens. Less often, and answers would look old that are not."""
+
+LEASE_SECONDS = 15.0
+"""How long a projector keeps its projections without a sign of life."""
+
+COMPARING_SECONDS = 0.05
+"""How often to look for the result of a comparison."""
+
+_LEASE = round(LEASE_SECONDS * 1_000_000)
 
 _log = structlog.get_logger()
 
 
-@dataclass(slots=True)
-class _Follower:
-    """A projection on its way along the log."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerLimits:
+    """What bounds the work of a runner."""
 
-    projection: Projection
-    batch_events: int
-    """Size of the next batch. Halved with each failure, down to the event that is at fault."""
-    checkpoint: Checkpoint | None = None
-    written_at: float = 0.0
-    """Monotonic time at which the checkpoint was last written."""
-    failed_up_to: int = 0
-    """End of the last batch that failed."""
-    stopped: bool = False
-
-    @property
-    def name(self) -> str:
-        return self.projection.name
-
-    @property
-    def position(self) -> int:
-        return 0 if self.checkpoint is None else self.checkpoint.position
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """What follows a position of the log, and when it was looked at."""
-
-    events: Sequence[EventEnvelope]
-    head_position: int
-    time: Instant
-
-
-_Batches: TypeAlias = dict[tuple[int, int], _Batch]
-"""The batches of one round, by position and size: projections that go together share them."""
+    batch_events_max: int = 1000
+    """Events of one transaction."""
+    rebuild_events_max: int = 5000
+    """Events of one transaction of a rebuild."""
+    rebuild_share: float = 0.5
+    """Of the time, for rebuilds."""
+    replaced_keep_seconds: float = 86_400.0
+    """How long a generation that was replaced is kept."""
 
 
 class ProjectionRunner:
-    """Applies the log to projections. Blocking: it lives on a thread of its own.
+    """Applies the log to read models. Blocking: it lives on a thread of its own.
 
-    A projection that fails stops alone, at the event that it cannot apply: it never skips one.
+    A generation that fails stops alone, at the event that it cannot apply: it never skips one.
     """
 
     def __init__(
@@ -79,242 +65,387 @@ class ProjectionRunner:
         projections: Sequence[Projection],
         write_store: WriteStoreReader,
         read_store: ReadStore,
+        comparisons: Comparisons,
         metrics: ProjectionMetrics,
         clock: Callable[[], Instant],
         moved: Callable[[], None],
-        batch_events_max: int,
+        owner: str,
+        seize: bool,
+        limits: RunnerLimits = RunnerLimits(),
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepares to follow the log.
 
         Args:
-            projections: All that the read store holds.
+            projections: All that this release has.
             write_store: What they follow.
             read_store: What they write.
+            comparisons: Compares a rebuild with what it is to replace.
             metrics: Shows how far they are.
             clock: The time, as the log knows it.
-            moved: Called after each commit that moved a checkpoint.
-            batch_events_max: Events of one transaction, at most.
+            moved: Called after each commit with news for queries.
+            owner: Names this projector, to operators and to other projectors.
+            seize: Whether a projection that another one has is taken from it, because that one is
+                known to be dead: who owns the file of the store knows it.
+            limits: What bounds the work.
+            monotonic: Seconds that only grow.
         """
         self._write_store = write_store
         self._read_store = read_store
+        self._comparisons = comparisons
         self._metrics = metrics
         self._clock = clock
         self._moved = moved
-        self._batch_events_max = batch_events_max
-        self._followers = [
-            _Follower(projection, batch_events_max) for projection in projections
-        ]
+        self._owner = owner
+        self._seize = seize
+        self._limits = limits
+        self._monotonic = monotonic
         self._store_id: str | None = None
-        for follower in self._followers:
-            self._watch(follower)
+        self._beat_at = monotonic()
+        self._owned = [
+            Owned(
+                projection=projection,
+                new_follower=self._new_follower,
+                new_rebuild=self._new_rebuild,
+            )
+            for projection in projections
+        ]
+        self._upkeep = Upkeep(
+            clock=clock,
+            monotonic=monotonic,
+            keep_seconds=limits.replaced_keep_seconds,
+        )
+        for owned in self._owned:
+            metrics.watch_projection(owned.name, Figures(owned, clock))
 
     @property
     def following(self) -> Mapping[str, bool]:
-        """Which projections follow the log: not before it is known to be theirs, and not after
-        they have failed.
+        """Which projections follow the log: not before it is known to be theirs, not while they are
+        paused, and not after they have failed.
         """
-        return {
-            follower.name: self._store_id is not None and not follower.stopped
-            for follower in self._followers
-        }
+        return {owned.name: self._is_following(owned) for owned in self._owned}
 
     def verify(self) -> None:
-        """Reads the checkpoints, and compares them with the log that they are to follow.
+        """Takes the projections over, reads how far they are, compares that with the log that they
+        are to follow, and begins to make those that there are none of for this release.
 
         Raises:
             StartFailed: the read models were made from another log.
             StoreUnavailable: a store does not answer, or is not made yet.
         """
         # First what needs no write store: the metrics tell the truth also while it is waited for.
-        with self._read_store.begin() as unit:
-            for follower in self._followers:
-                follower.checkpoint = unit.checkpoints.get(follower.name)
+        self._beat()
         with self._write_store.snapshot() as snapshot:
-            for follower in self._followers:
-                if follower.checkpoint is not None:
-                    _check_same_log(follower.checkpoint, snapshot)
-            self._store_id = snapshot.events.head().store_id
+            head = snapshot.events.head()
+            for owned in self._owned:
+                for follower in owned.followers:
+                    check_same_log(owned.name, follower.checkpoint, snapshot)
+        with self._read_store.begin() as unit:
+            for owned in self._owned:
+                if owned.lease is not None:
+                    self._upkeep.begin(unit, owned, owned.lease, head)
+                    owned.load(unit.register)
+            unit.commit()
+        self._store_id = head.store_id
+        self._moved()
 
-    def advance(self) -> bool:
-        """Applies a batch to each projection that is not at the end of the log.
+    def advance(self) -> float:
+        """Applies a batch to each generation that is not at the end of the log, and a part of a
+        rebuild if its time has come.
 
         Returns:
-            Whether there is more to apply.
+            Seconds until there is more to do, if nothing tells of it before: 0 is at once.
 
         Raises:
             StoreUnavailable: a store does not answer; nothing is lost, call again.
         """
-        batches: _Batches = {}
+        assert self._store_id is not None, "the log is verified first"
+        log = LogRound(self._write_store, store_id=self._store_id, clock=self._clock)
+        try:
+            more = self._follow_all(log)
+            wait_seconds = self._rebuild_next(log, busy=more)
+        finally:
+            self._beat_if_due()
+        if more:
+            return 0.0
+        return min(wait_seconds, self._upkeep.empty_dropped(self._read_store))
+
+    def reload(self) -> None:
+        """Takes over what an operator has changed in the store."""
+        with self._read_store.begin() as unit:
+            for owned in self._owned:
+                owned.load(unit.register)
+        self._moved()
+
+    def release(self) -> None:
+        """Gives the projections up, so that another projector has them at once."""
+        with self._read_store.begin() as unit:
+            for owned in self._owned:
+                if owned.lease is not None:
+                    unit.register.release(owned.lease)
+            unit.commit()
+
+    def _acquire(self, unit: ReadUnit, owned: Owned) -> None:
+        now = self._clock()
+        owned.forget()
+        owned.lease = unit.register.acquire(
+            owned.name,
+            owner=self._owner,
+            now=now,
+            expire_time=now + _LEASE,
+            seize=self._seize,
+        )
+
+    def _is_following(self, owned: Owned) -> bool:
+        return (
+            self._store_id is not None
+            and owned.lease is not None
+            and not owned.is_paused
+            and owned.shown is not None
+            and not owned.shown.is_failed
+        )
+
+    def _follow_all(self, log: LogRound) -> bool:
+        """Moves all that go at once by a batch; whether there is more for one of them."""
         more = False
-        for follower in self._followers:
-            if not follower.stopped:
-                more = self._follow(follower, batches) or more
+        # In a new read store there is nobody to give way to, and all can share what is read.
+        is_new = self._nothing_serves
+        for owned in self._owned:
+            for follower in owned.at_once(rebuilding=is_new):
+                if not self._may_move(owned) or follower.is_failed:
+                    continue
+                batch = self._step(owned, follower, log, follower.batch_events())
+                if batch is None or follower.position < batch.head_position:
+                    more = True
         return more
 
-    def _follow(self, follower: _Follower, batches: _Batches) -> bool:
-        """Moves one projection; whether there is more for it."""
+    @property
+    def _nothing_serves(self) -> bool:
+        return all(owned.served is None for owned in self._owned)
+
+    def _may_move(self, owned: Owned) -> bool:
+        return owned.lease is not None and not owned.is_paused
+
+    def _rebuild_next(self, log: LogRound, *, busy: bool) -> float:
+        """Moves the rebuild whose turn it is; seconds until the next one's."""
+        waits = [FRESHNESS_SECONDS]
+        turns: list[tuple[Owned, Rebuild]] = []
+        for owned in self._owned:
+            rebuild = owned.rebuild
+            if rebuild is None or not self._may_move(owned):
+                continue
+            rebuild.look(owned.served)
+            if rebuild.can_take_over(owned.served):
+                self._switch(owned, rebuild)
+                return 0.0
+            if rebuild.is_comparing:
+                waits.append(COMPARING_SECONDS)
+            elif not rebuild.is_beside and not rebuild.follower.is_failed:
+                turns.append((owned, rebuild))
+        if turns and not self._nothing_serves:
+            owned, rebuild = min(turns, key=lambda turn: turn[1].slices.due)
+            waits.append(self._replay(owned, rebuild, log, busy=busy))
+        return min(waits)
+
+    def _replay(
+        self, owned: Owned, rebuild: Rebuild, log: LogRound, *, busy: bool
+    ) -> float:
+        """Applies a part of the log to a rebuild, if it is due; seconds until it is again.
+
+        It gives way to what goes at once, but not for ever.
+        """
+        slices, follower = rebuild.slices, rebuild.follower
+        if slices.wait_seconds() > (-FRESHNESS_SECONDS if busy else 0.0):
+            return max(slices.wait_seconds(), 0.0)
+        limit = rebuild.limit(owned.served)
+        if limit <= 0:
+            return COMPARING_SECONDS
+        before, began = follower.position, self._monotonic()
+        self._step(owned, follower, log, follower.batch_events(limit))
+        slices.took(
+            self._monotonic() - began,
+            events=follower.position - before,
+            hurry=rebuild.is_falling_behind,
+        )
+        return slices.wait_seconds()
+
+    def _step(
+        self, owned: Owned, follower: Follower, log: LogRound, limit: int
+    ) -> LogBatch | None:
+        """Moves a generation by a batch; None if that failed."""
         events: Sequence[EventEnvelope] = ()
         try:
-            batch = self._read(follower, batches)
+            batch = log.read(after_position=follower.position, limit=limit)
             events = batch.events
-            self._apply(follower, batch)
+            self._apply(owned, follower, batch)
         except StoreUnavailable:
             raise
+        except (LeaseLost, CheckpointMoved) as error:
+            self._lost(owned, error)
+            return None
         except Exception as error:  # noqa: BLE001 - whatever it is, it stops this one alone.
-            return _fail(follower, error, events)
-        return follower.position < batch.head_position
-
-    def _read(self, follower: _Follower, batches: _Batches) -> _Batch:
-        wanted = (follower.position, follower.batch_events)
-        batch = batches.get(wanted)
-        if batch is None:
-            now = self._clock()
-            with self._write_store.snapshot() as snapshot:
-                found = snapshot.outbox.read(
-                    after_position=follower.position, limit=follower.batch_events
-                )
-            batch = _Batch(found.events, found.head_position, now)
-            batches[wanted] = batch
+            if not follower.narrow(events):
+                self._fail(owned, follower, error, events)
+            return None
         return batch
 
-    def _apply(self, follower: _Follower, batch: _Batch) -> None:
+    def _apply(self, owned: Owned, follower: Follower, batch: LogBatch) -> None:
         """Applies a batch and moves the checkpoint, in one transaction."""
-        started_at = time.monotonic()
-        if (
-            not batch.events
-            and follower.checkpoint is not None
-            and started_at - follower.written_at < FRESHNESS_SECONDS
-        ):
+        checkpoint = follower.after(batch)
+        if not batch.events:
+            follower.saw(checkpoint)
             return
-        before = follower.checkpoint
-        checkpoint = self._next_checkpoint(follower, batch)
+        assert owned.lease is not None, "only who has it applies to it"
+        began = self._monotonic()
         with self._read_store.begin() as unit:
-            if batch.events:
-                follower.projection.apply(batch.events, unit.tables)
-            unit.checkpoints.advance(
-                checkpoint,
-                expected_position=None if before is None else before.position,
-            )
+            generation = unit.generation(owned.lease, follower.number)
+            wanted = follower.wanted(batch.events)
+            if wanted:
+                follower.projection.apply(wanted, generation.tables)
+            generation.advance(checkpoint, expected_position=follower.position)
             unit.commit()
-        follower.checkpoint = checkpoint
-        follower.written_at = time.monotonic()
-        if checkpoint.position >= follower.failed_up_to:
-            follower.batch_events = self._batch_events_max
-        if batch.events:
-            self._metrics.batch_applied(
-                follower.name,
-                events=len(batch.events),
-                seconds=follower.written_at - started_at,
-            )
-        if batch.events or before is None:
+        follower.moved(checkpoint, events=len(batch.events))
+        self._metrics.batch_applied(
+            owned.name,
+            events=len(batch.events),
+            seconds=self._monotonic() - began,
+        )
+        if follower is owned.served:
             self._moved()
 
-    def _next_checkpoint(self, follower: _Follower, batch: _Batch) -> Checkpoint:
-        assert self._store_id is not None, "the log is verified first"
-        before = follower.checkpoint or Checkpoint(
-            projection=follower.name, store_id=self._store_id
+    def _fail(
+        self,
+        owned: Owned,
+        follower: Follower,
+        error: Exception,
+        events: Sequence[EventEnvelope],
+    ) -> None:
+        """Stops a generation at the event that it cannot apply, until an operator has it go on."""
+        assert owned.lease is not None, "only who has it applies to it"
+        failure = failure_of(
+            error,
+            position=follower.position + 1,
+            event=events[0] if events else None,
+            now=self._clock(),
         )
-        newest = batch.events[-1] if batch.events else None
-        position = before.position if newest is None else newest.position
-        is_complete = position == batch.head_position
-        return Checkpoint(
-            projection=follower.name,
-            store_id=self._store_id,
-            position=position,
-            event_id=before.event_id if newest is None else newest.event_id,
-            position_time=before.position_time
-            if newest is None
-            else newest.record_time,
-            head_position=batch.head_position,
-            complete_time=batch.time if is_complete else before.complete_time,
-        )
+        with self._read_store.begin() as unit:
+            unit.generation(owned.lease, follower.number).fail(failure)
+            unit.commit()
+        follower.generation = replace(follower.generation, failure=failure)
+        log_failure(follower.generation, failure, error)
 
-    def _watch(self, follower: _Follower) -> None:
-        def head_position() -> float:
-            return follower.checkpoint.head_position if follower.checkpoint else 0
-
-        def lag_seconds() -> float:
-            if follower.checkpoint is None:
-                # Nobody knows how old nothing is; 0 would say that it is up to date.
-                return math.nan
-            known = max(
-                follower.checkpoint.complete_time, follower.checkpoint.position_time
+    def _switch(self, owned: Owned, rebuild: Rebuild) -> None:
+        """Has a rebuild take the place of what serves."""
+        assert owned.lease is not None, "only who has it changes it"
+        compared, before = rebuild.comparison, owned.served
+        with self._read_store.begin(durable=True) as unit:
+            unit.held(owned.lease)
+            unit.register.switch(
+                owned.name,
+                rebuild.follower.number,
+                now=self._clock(),
+                comparison="" if compared is None else compared.text,
             )
-            return max(self._clock() - known, 0) / 1_000_000
+            owned.load(unit.register)
+            unit.commit()
+        say = _log.warning if compared is not None and compared.differs else _log.info
+        say(
+            "rebuild_took_over",
+            projection=owned.name,
+            generation=rebuild.follower.number,
+            replaced_generation=None if before is None else before.number,
+            position=rebuild.follower.position,
+            comparison=None if compared is None else compared.text,
+        )
+        self._moved()
 
-        self._metrics.watch_projection(
-            follower.name,
-            position=lambda: follower.position,
-            head_position=head_position,
-            lag_seconds=lag_seconds,
+    def _lost(self, owned: Owned, error: LeaseLost | CheckpointMoved) -> None:
+        """Steps back from a projection that is in other hands, or was changed by them."""
+        _log.warning("projection_not_held", projection=owned.name, reason=error.message)
+        if isinstance(error, LeaseLost):
+            owned.forget()
+        with self._read_store.begin() as unit:
+            owned.load(unit.register)
+
+    def _beat_if_due(self) -> None:
+        if self._monotonic() - self._beat_at < FRESHNESS_SECONDS:
+            return
+        try:
+            taken = self._beat()
+        except (LeaseLost, CheckpointMoved) as error:
+            # Of the others nothing is written either: the next call does it.
+            self._lost(self._of(error.projection), error)
+            return
+        self._beat_at = self._monotonic()
+        if taken:
+            self.verify()
+
+    def _beat(self) -> bool:
+        """Shows that it lives and how fresh the read models are, sees what others have done, and
+        takes projections that nobody has.
+
+        Returns:
+            Whether it has taken one.
+
+        Raises:
+            LeaseLost, CheckpointMoved: one is in other hands; nothing was written.
+        """
+        now = self._clock()
+        taken = False
+        with self._read_store.begin() as unit:
+            for owned in self._owned:
+                if owned.lease is None:
+                    self._acquire(unit, owned)
+                    taken = taken or owned.lease is not None
+                else:
+                    self._renew(unit, owned, owned.lease, now)
+                owned.load(unit.register)
+            unit.commit()
+        return taken
+
+    def _of(self, name: str) -> Owned:
+        return next(owned for owned in self._owned if owned.name == name)
+
+    def _renew(self, unit: ReadUnit, owned: Owned, lease: Lease, now: Instant) -> None:
+        unit.register.renew(lease, now=now, expire_time=now + _LEASE)
+        for follower in owned.followers:
+            generation = unit.generation(lease, follower.number)
+            if follower.is_fresher_than_written:
+                generation.advance(
+                    follower.checkpoint, expected_position=follower.position
+                )
+            progress = self._progress(owned, follower)
+            if progress != follower.progress:
+                generation.report(progress)
+                follower.progress = progress
+        self._upkeep.retire(unit.register, owned)
+
+    def _progress(self, owned: Owned, follower: Follower) -> Progress:
+        rate = round(follower.rate.tick(), 1)
+        rebuild = owned.rebuild
+        if rebuild is not None and rebuild.follower is follower:
+            return rebuild.progress(rate)
+        return Progress(events_per_second=rate)
+
+    def _new_follower(
+        self, projection: Projection, generation: Generation, skipped: frozenset[int]
+    ) -> Follower:
+        return Follower(
+            projection,
+            generation,
+            skipped=skipped,
+            batch_events_max=self._limits.batch_events_max,
+            monotonic=self._monotonic,
         )
 
-
-def _check_same_log(checkpoint: Checkpoint, snapshot: WriteSnapshot) -> None:
-    """Raises `StartFailed` unless the log is the one that the checkpoint is of."""
-    head = snapshot.events.head()
-    if checkpoint.store_id != head.store_id:
-        difference = f"store {checkpoint.store_id}, the write store is {head.store_id}"
-    elif checkpoint.position > head.position:
-        difference = (
-            f"its position {checkpoint.position}, the log ends at {head.position}"
+    def _new_rebuild(self, follower: Follower) -> Rebuild:
+        return Rebuild(
+            follower,
+            slices=Slices(
+                share=self._limits.rebuild_share,
+                events_max=self._limits.rebuild_events_max,
+                monotonic=self._monotonic,
+            ),
+            comparisons=self._comparisons,
+            monotonic=self._monotonic,
         )
-    elif checkpoint.position and not _holds_event(checkpoint, snapshot):
-        difference = f"an event at position {checkpoint.position} that the log has not"
-    else:
-        return
-    raise StartFailed(
-        f"the read model {checkpoint.projection} was made from another log: it holds "
-        f"{difference}. The write store was restored or swapped. Put the right one "
-        "back; or stop the projector and the read servers, remove read.db, read.db-wal "
-        "and read.db-shm, and start them again: the projector makes it anew from the log"
-    )
-
-
-def _holds_event(checkpoint: Checkpoint, snapshot: WriteSnapshot) -> bool:
-    try:
-        found = snapshot.events.read_log(
-            after_position=checkpoint.position - 1, limit=1
-        )
-    except CorruptLog:
-        return False
-    return found[0].event_id == checkpoint.event_id
-
-
-def _fail(
-    follower: _Follower, error: Exception, events: Sequence[EventEnvelope]
-) -> bool:
-    """Narrows a failure down to one event, and stops there; whether there is more to try."""
-    if len(events) > 1 and not isinstance(error, CheckpointMoved):
-        follower.failed_up_to = max(follower.failed_up_to, events[-1].position)
-        follower.batch_events = len(events) // 2
-        return True
-    follower.stopped = True
-    event = events[0] if events else None
-    _log.error(
-        "projection_stopped",
-        projection=follower.name,
-        position=follower.position,
-        event_position=follower.position + 1,
-        event_id=None if event is None else event.event_id,
-        event_type=None if event is None else event.type,
-        error=str(error) or type(error).__name__,
-        remedy=_remedy(error),
-        # An error of the house says all there is to say.
-        exc_info=None if isinstance(error, EventCoreError) else error,
-    )
-    return False
-
-
-def _remedy(error: Exception) -> str:
-    match error:
-        case CheckpointMoved():
-            return "stop the other projector, then restart this one"
-        case CorruptLog():
-            return "put back a write store that holds the whole log, then restart the projector"
-        case UnknownEvent():
-            return "run the release that wrote the event, or a newer one"
-        case MalformedEvent():
-            return "put back a write store that has the event as it was written"
-        case _:
-            return "run a release that can apply the event; the other projections go on"

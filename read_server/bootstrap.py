@@ -11,10 +11,13 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry
 
+from contexts.orders.read.moments import Moments
 from contexts.orders.read.queries import OrderQueries
 from contexts.orders.read.registry import ORDER_PROJECTIONS
 from contexts.orders.read.service import SERVICE, QueryService
-from contexts.orders.read.tables import READ_SCHEMA_VERSION
+from contexts.orders.read.summaries import SummaryQueries
+from contexts.orders.read.time_travel import TimeTravel
+from contexts.orders.read.watching.watch import OrderWatch
 from eventcore.errors import StartFailed
 from eventcore.messages import Instant
 from eventcore.process.clock import now
@@ -49,10 +52,22 @@ class ReadServer:
     ) -> None:
         self._settings = settings
         self._consistency = Consistency(
-            snapshots=snapshots, wakes=wakes, poll_seconds=settings.read_poll_seconds
+            snapshots=snapshots,
+            wakes=wakes,
+            clock=clock,
+            poll_seconds=settings.read_poll_seconds,
+        )
+        moments = Moments(snapshots=snapshots, freshness=self._consistency, clock=clock)
+        self._watch = OrderWatch(
+            moments=moments,
+            freshness=self._consistency,
+            streams_max=settings.watch_streams_max,
         )
         service = QueryService(
-            queries=OrderQueries(snapshots=snapshots, freshness=self._consistency),
+            queries=OrderQueries(moments),
+            time_travel=TimeTravel(moments),
+            summaries=SummaryQueries(moments),
+            watch=self._watch,
             clock=clock,
         )
         self._server = RpcServer(
@@ -64,7 +79,7 @@ class ReadServer:
         self._readiness = Readiness(
             path=path,
             consistency=self._consistency,
-            projections=[projection.name for projection in ORDER_PROJECTIONS],
+            projections=ORDER_PROJECTIONS,
             on_ready=lambda ready: self._tell(ready=ready),
         )
         self._tasks: list[asyncio.Task[Any]] = []
@@ -86,6 +101,7 @@ class ReadServer:
     async def stop(self) -> None:
         """Lets the queries under way finish, but none wait for news, and closes the port."""
         self._consistency.close()
+        self._watch.close()
         await self._server.stop(grace_seconds=self._settings.shutdown_grace_seconds)
         for task in self._tasks:
             task.cancel()
@@ -124,8 +140,7 @@ async def serve(settings: ReadServerSettings, stop: Stop) -> None:
         ) from None
     async with AsyncExitStack() as stack:
         snapshots = SqlReadSnapshots(
-            async_reader_engine(path, connections=settings.read_connections),
-            schema_version=READ_SCHEMA_VERSION,
+            async_reader_engine(path, connections=settings.read_connections)
         )
         stack.push_async_callback(snapshots.close)
         wakes = await stack.enter_async_context(

@@ -1,13 +1,15 @@
 """Holds queries back until the read models have what they ask for."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn, TypeAlias
 
 from eventcore.checkpoints import Checkpoint
-from eventcore.errors import ShuttingDown, StoreUnavailable
+from eventcore.errors import ProjectionLagging, ShuttingDown, StoreUnavailable
 from eventcore.freshness import Requirement
 from eventcore.gathering import Gathering
+from eventcore.messages import Instant
+from eventcore.projection import Projection
 from eventcore.read_store import ReadSnapshots
 from eventcore.wake import WakeReceiver
 
@@ -16,11 +18,14 @@ ANSWER_SECONDS = 0.05
 that has passed."""
 
 WAITING_QUERIES_MAX = 10_000
-"""Queries that wait at once. Each look walks them all, which takes a millisecond for so many; who
-comes beyond them is told at once how far the read model is."""
+"""Queries that wait at once. Each look walks them all, which takes some milliseconds for so many;
+who comes beyond them is told at once how far the read model is."""
 
 PROJECTIONS_PER_LOOK_MAX = 100
 """Checkpoints that are read together. There are a few."""
+
+_Look: TypeAlias = Checkpoint | ProjectionLagging
+"""What a look finds: how far a read model is, or that there is nothing to answer from yet."""
 
 
 class Consistency:
@@ -31,13 +36,20 @@ class Consistency:
     """
 
     def __init__(
-        self, *, snapshots: ReadSnapshots, wakes: WakeReceiver, poll_seconds: float
+        self,
+        *,
+        snapshots: ReadSnapshots,
+        wakes: WakeReceiver,
+        clock: Callable[[], Instant],
+        poll_seconds: float,
     ) -> None:
         self._snapshots = snapshots
         self._wakes = wakes
+        self._clock = clock
         self._poll_seconds = poll_seconds
-        self._newest: dict[str, Checkpoint] = {}
-        self._waiting: dict[str, dict[asyncio.Future[None], int]] = {}
+        self._projections: dict[str, Projection] = {}
+        self._newest: dict[str, _Look] = {}
+        self._waiting: dict[str, dict[asyncio.Future[None], Requirement]] = {}
         self._looks = Gathering(self._read, keys_max=PROJECTIONS_PER_LOOK_MAX)
         self._is_closed = False
 
@@ -45,7 +57,7 @@ class Consistency:
         self,
         requirement: Requirement,
         *,
-        projection: str,
+        projection: Projection,
         time_remaining_seconds: float | None,
     ) -> None:
         """See `Freshness`. What is known to be reached costs no look.
@@ -53,18 +65,27 @@ class Consistency:
         Raises:
             ShuttingDown: it was closed before the projection got there.
         """
-        newest = self._newest.get(projection)
-        if newest is not None and newest.position >= requirement.min_position:
-            requirement.check_store(newest.store_id)
+        newest = self._newest.get(projection.name)
+        if self._is_met(requirement, newest):
             return
         if sum(map(len, self._waiting.values())) >= WAITING_QUERIES_MAX:
-            requirement.check(await self.look(projection))
+            self._check(requirement, await self._look(projection))
             return
         await self._wait(
             requirement,
             projection,
             seconds=_wait_seconds(requirement, time_remaining_seconds),
         )
+
+    async def beyond(
+        self, position: int, *, projection: Projection, seconds: float
+    ) -> Checkpoint:
+        """See `Freshness`."""
+        patient = Requirement(
+            min_position=position + 1, max_wait_seconds=seconds, allow_stale=True
+        )
+        await self.reach(patient, projection=projection, time_remaining_seconds=None)
+        return _checkpoint(self._newest[projection.name])
 
     def close(self) -> None:
         """Lets go all who wait, and lets nobody wait again: a drain must not wait for them.
@@ -77,56 +98,89 @@ class Consistency:
                 if not reached.done():
                     reached.set_result(None)
 
-    async def look(self, projection: str) -> Checkpoint:
+    async def look(self, projection: Projection) -> Checkpoint:
         """Reads a checkpoint, and lets go the queries for which it is far enough.
 
         Raises:
-            StoreUnavailable: the store does not answer, or has no such checkpoint yet.
+            StoreUnavailable: the store does not answer, or has never heard of the projection.
+            ProjectionLagging: there is nothing to answer from yet.
         """
-        checkpoint = await self._looks.find(projection)
-        assert checkpoint is not None, "every projection has an answer"
-        return checkpoint
+        return _checkpoint(await self._look(projection))
 
     async def follow(self) -> NoReturn:
         """Looks at each wake-up and each poll for those who wait; endless."""
         while True:
             await self._wakes.wait(timeout_seconds=self._poll_seconds)
-            for projection in [name for name, waits in self._waiting.items() if waits]:
+            for name in [name for name, waits in self._waiting.items() if waits]:
                 try:
-                    await self.look(projection)
+                    await self._looks.find(name)
                 except StoreUnavailable:
                     # Those who wait go on waiting: the next look may find the store again.
                     continue
 
+    async def _look(self, projection: Projection) -> _Look:
+        self._projections[projection.name] = projection
+        found = await self._looks.find(projection.name)
+        assert found is not None, "every projection has an answer"
+        return found
+
     async def _wait(
-        self, requirement: Requirement, projection: str, *, seconds: float
+        self, requirement: Requirement, projection: Projection, *, seconds: float
     ) -> None:
+        name = projection.name
         reached = asyncio.get_running_loop().create_future()
-        waiting = self._waiting.setdefault(projection, {})
-        waiting[reached] = requirement.min_position
+        waiting = self._waiting.setdefault(name, {})
+        waiting[reached] = requirement
         try:
-            newest = await self.look(projection)
-            requirement.check_store(newest.store_id)
+            newest = await self._look(projection)
+            if isinstance(newest, Checkpoint):
+                requirement.check_store(newest.store_id)
             if not reached.done() and not self._is_closed:
                 async with asyncio.timeout(seconds):
                     await reached
         except TimeoutError:
-            requirement.check(self._newest[projection])
+            self._check(requirement, self._newest[name])
         finally:
             del waiting[reached]
-        position = self._newest[projection].position
-        if self._is_closed and position < requirement.min_position:
+        if self._is_closed and not self._is_met(requirement, self._newest[name]):
             raise ShuttingDown
 
-    async def _read(self, projections: Sequence[str]) -> Mapping[str, Checkpoint]:
+    def _is_met(self, requirement: Requirement, newest: _Look | None) -> bool:
+        """Whether a query can be answered; raises `StoreMismatch` if it never can."""
+        if not isinstance(newest, Checkpoint):
+            return False
+        if requirement.lagging(newest, now=self._clock()) is not None:
+            return False
+        requirement.check_store(newest.store_id)
+        return True
+
+    def _check(self, requirement: Requirement, newest: _Look) -> None:
+        requirement.check(_checkpoint(newest), now=self._clock())
+
+    async def _read(self, names: Sequence[str]) -> Mapping[str, _Look]:
+        found: dict[str, _Look] = {}
         async with self._snapshots.open() as snapshot:
-            found = {name: await snapshot.checkpoint(name) for name in projections}
-        for name, checkpoint in found.items():
-            self._newest[name] = checkpoint
-            for reached, min_position in self._waiting.get(name, {}).items():
-                if min_position <= checkpoint.position and not reached.done():
-                    reached.set_result(None)
+            for name in names:
+                try:
+                    served = await snapshot.served(self._projections[name])
+                except ProjectionLagging as lagging:
+                    found[name] = lagging
+                else:
+                    found[name] = served.checkpoint
+        self._newest |= found
+        now = self._clock()
+        for name, look in found.items():
+            if isinstance(look, Checkpoint):
+                for reached, requirement in self._waiting.get(name, {}).items():
+                    if not reached.done() and not requirement.lagging(look, now=now):
+                        reached.set_result(None)
         return found
+
+
+def _checkpoint(look: _Look) -> Checkpoint:
+    if isinstance(look, ProjectionLagging):
+        raise look.with_traceback(None)  # It is raised again and again.
+    return look
 
 
 def _wait_seconds(

@@ -7,7 +7,8 @@ from typing import NoReturn
 
 import structlog
 
-from eventcore.errors import EventCoreError, StoreUnavailable
+from eventcore.errors import EventCoreError, ProjectionLagging, StoreUnavailable
+from eventcore.projection import Projection
 from read_server.consistency import Consistency
 
 LOOK_SECONDS = 1.0
@@ -35,7 +36,7 @@ class Readiness:
         *,
         path: Path,
         consistency: Consistency,
-        projections: Sequence[str],
+        projections: Sequence[Projection],
         on_ready: Callable[[bool], None],
     ) -> None:
         """Prepares to watch.
@@ -43,7 +44,8 @@ class Readiness:
         Args:
             path: The file of the read store.
             consistency: Looks at it.
-            projections: The read models that there have to be.
+            projections: The read models that the store has to know. One that is being made for
+                this release holds up only its own queries.
             on_ready: Called whenever it changes.
         """
         self._path = path
@@ -51,6 +53,7 @@ class Readiness:
         self._projections = projections
         self._on_ready = on_ready
         self._is_ready = False
+        self._lagging: set[str] = set()
         self._file: tuple[int, int] | None = None
 
     async def follow(self) -> NoReturn:
@@ -83,7 +86,20 @@ class Readiness:
             raise ReadStoreReplaced
         try:
             for projection in self._projections:
-                await self._consistency.look(projection)
+                await self._look_at(projection)
         except StoreUnavailable:
             return False
         return True
+
+    async def _look_at(self, projection: Projection) -> None:
+        name = projection.name
+        try:
+            await self._consistency.look(projection)
+        except ProjectionLagging as lagging:
+            if name not in self._lagging:
+                self._lagging.add(name)
+                log.info("not_answered_yet", projection=name, reason=lagging.message)
+        else:
+            if name in self._lagging:
+                self._lagging.discard(name)
+                log.info("answered_now", projection=name)

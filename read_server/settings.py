@@ -20,6 +20,13 @@ class ReadServerSettings(ProcessSettings):
     read_connections: int = Field(
         4, ge=2, le=64, description="Connections to the read models."
     )
+    # Each holds a batch of events, about 64 KB, while its client does not read.
+    watch_streams_max: int = Field(
+        1000,
+        ge=1,
+        le=100_000,
+        description="Calls of WatchOrders that are under way at most.",
+    )
     # Wake-ups tell of news at once; this is for one that is lost.
     read_poll_seconds: float = Field(
         1.0,

@@ -129,8 +129,12 @@ def evolve_view(  # noqa: C901 (a union is taken apart in one place)
     *,
     position: int,
     record_time: Instant,
+    version: int | None = None,
 ) -> OrderView:
     """The order after one more event; `view` is None before the first.
+
+    `version` is that of the event in its stream; None if it follows on the one before. It does not
+    where an operator has had an event left out of a read model.
 
     Raises:
         CorruptLog: the first event does not place the order, or a later one places it again.
@@ -141,13 +145,16 @@ def evolve_view(  # noqa: C901 (a union is taken apart in one place)
         return _placed(order_id, event, position=position, record_time=record_time)
     if view is None:
         raise CorruptLog(f"order {order_id} does not begin with its placing")
-    version = view.version + 1
     changed = partial(
-        replace, view, version=version, position=position, update_time=record_time
+        replace,
+        view,
+        version=version or view.version + 1,
+        position=position,
+        update_time=record_time,
     )
     match event:
         case OrderLineAdded() | OrderLineRemoved() | OrderLineQuantityChanged():
-            lines = _changed_lines(view.lines, event)
+            lines = changed_lines(view.lines, event)
             after = changed(lines=lines, total=_total(view.currency_code, lines))
         case PaymentReceived(amount=amount):
             payments = (*view.payments, _payment(event, record_time))
@@ -211,10 +218,11 @@ def _sum(money: Money, more: Money) -> Money:
     )
 
 
-def _changed_lines(
+def changed_lines(
     lines: tuple[OrderLine, ...],
     event: OrderLineAdded | OrderLineRemoved | OrderLineQuantityChanged,
 ) -> tuple[OrderLine, ...]:
+    """The lines of an order after one of them was added, removed or changed."""
     match event:
         case OrderLineAdded():
             return (*lines, event.line)

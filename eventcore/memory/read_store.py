@@ -3,102 +3,170 @@
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sqlalchemy import Table
 
 from eventcore.checkpoints import Checkpoint
-from eventcore.errors import CheckpointMoved
-from eventcore.read_store import Key, Row
+from eventcore.errors import CheckpointMoved, LeaseLost
+from eventcore.generations import Failure, Lease, Progress, Role
+from eventcore.memory.register import MemoryRegister, RegisterState
+from eventcore.model_tables import Key, Row, Values
+
+ROWS_PER_SCAN = 1000
+"""Rows that a scan hands out at a time."""
+
+_Tables = dict[tuple[str, int], dict[Key, Row]]
+"""Rows by their key, of each table of each generation."""
 
 
 @dataclass(slots=True)
-class _Committed:
-    """What is committed."""
+class _State:
+    """What is committed. Nothing in it is changed, only replaced: so a copy of it is a moment."""
 
-    rows: dict[str, dict[Key, Row]] = field(default_factory=dict)
-    checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
+    register: RegisterState = field(default_factory=RegisterState)
+    tables: _Tables = field(default_factory=dict)
 
 
-class MemoryReadModelTables:
-    """What is committed, under what a unit of work has changed."""
+class MemoryRowReader:
+    """Rows of one generation."""
 
-    def __init__(self, committed: _Committed) -> None:
-        self._committed = committed
-        self.changed: dict[str, dict[Key, Row | None]] = {}
-        """None is a row that was removed."""
+    def __init__(self, tables: _Tables, generation: int) -> None:
+        self._tables = tables
+        self._generation = generation
 
     def fetch(self, table: Table, keys: Iterable[Key]) -> dict[Key, Row]:
-        committed = self._committed.rows.get(table.name, {})
-        changed = self.changed.get(table.name, {})
-        found: dict[Key, Row] = {}
-        for key in keys:
-            row = changed[key] if key in changed else committed.get(key)
-            if row is not None:
-                found[key] = dict(row)
-        return found
+        rows = self._rows(table)
+        return {key: dict(rows[key]) for key in keys if key in rows}
+
+    def scan(self, table: Table) -> Iterator[Sequence[Values]]:
+        names = [column.name for column in table.columns]
+        rows = [
+            tuple(row[name] for name in names) for row in self._rows(table).values()
+        ]
+        for start in range(0, len(rows), ROWS_PER_SCAN):
+            yield rows[start : start + ROWS_PER_SCAN]
+
+    def _rows(self, table: Table) -> dict[Key, Row]:
+        return self._tables.get((table.name, self._generation), {})
+
+
+class MemoryModelTables(MemoryRowReader):
+    """Changes rows of one generation."""
+
+    def __init__(
+        self, tables: _Tables, generation: int, copied: set[tuple[str, int]]
+    ) -> None:
+        super().__init__(tables, generation)
+        self._copied = copied
+        """The tables that are the unit's own already."""
 
     def write(self, table: Table, rows: Sequence[Row]) -> None:
-        changed = self.changed.setdefault(table.name, {})
+        changed = self._own(table)
         names = [column.name for column in table.primary_key.columns]
+        complete = [column.name for column in table.columns]
         for row in rows:
-            changed[tuple(row[name] for name in names)] = dict(row)
+            kept: dict[str, Any] = {name: row[name] for name in complete}
+            changed[tuple(row[name] for name in names)] = kept
 
     def delete(self, table: Table, keys: Iterable[Key]) -> None:
-        changed = self.changed.setdefault(table.name, {})
+        changed = self._own(table)
         for key in keys:
-            changed[key] = None
+            changed.pop(key, None)
+
+    def _own(self, table: Table) -> dict[Key, Row]:
+        name = (table.name, self._generation)
+        if name not in self._copied:
+            self._copied.add(name)
+            self._tables[name] = dict(self._tables.get(name, {}))
+        return self._tables[name]
 
 
-class MemoryCheckpoints:
-    """What is committed, under what a unit of work has moved."""
+class MemoryGenerationUnit:
+    """One generation, within a unit of work."""
 
-    def __init__(self, committed: _Committed) -> None:
-        self._committed = committed
-        self.moved: dict[str, Checkpoint] = {}
+    def __init__(self, unit: "MemoryReadUnit", projection: str, number: int) -> None:
+        self._register = unit.register
+        self._place = (projection, number)
+        self.tables = MemoryModelTables(unit.tables, number, unit.copied)
 
-    def get(self, projection: str) -> Checkpoint | None:
-        moved = self.moved.get(projection)
-        return moved or self._committed.checkpoints.get(projection)
+    def advance(self, checkpoint: Checkpoint, *, expected_position: int) -> None:
+        present = self._register.state.generations.get(self._place)
+        if (
+            present is None
+            or present.role is Role.DROPPING
+            or present.checkpoint.position != expected_position
+        ):
+            raise CheckpointMoved(*self._place, expected=expected_position)
+        self._register.put(replace(present, checkpoint=checkpoint))
 
-    def advance(self, checkpoint: Checkpoint, *, expected_position: int | None) -> None:
-        present = self.get(checkpoint.projection)
-        position = None if present is None else present.position
-        if position != expected_position:
-            raise CheckpointMoved(checkpoint.projection, expected=expected_position)
-        self.moved[checkpoint.projection] = checkpoint
+    def report(self, progress: Progress) -> None:
+        present = self._register.state.generations[self._place]
+        self._register.put(replace(present, progress=progress))
+
+    def fail(self, failure: Failure) -> None:
+        present = self._register.state.generations[self._place]
+        self._register.put(replace(present, failure=failure))
 
 
-class MemoryProjectionUnit:
-    """One transaction."""
+class MemoryReadUnit:
+    """One transaction, on a copy of what is committed."""
 
-    def __init__(self, committed: _Committed) -> None:
-        self._committed = committed
-        self.tables = MemoryReadModelTables(committed)
-        self.checkpoints = MemoryCheckpoints(committed)
+    def __init__(self, state: _State) -> None:
+        self._state = state
+        self.tables = dict(state.tables)
+        self.copied: set[tuple[str, int]] = set()
+        self.register = MemoryRegister(state.register.copy(), self.tables)
+
+    def held(self, lease: Lease) -> None:
+        present = self.register.ownership(lease.projection)
+        if present is None or (present.owner, present.epoch) != (
+            lease.owner,
+            lease.epoch,
+        ):
+            raise LeaseLost(lease.projection, epoch=lease.epoch)
+
+    def generation(self, lease: Lease, number: int) -> MemoryGenerationUnit:
+        self.held(lease)
+        return MemoryGenerationUnit(self, lease.projection, number)
 
     def commit(self) -> None:
-        for name, changed in self.tables.changed.items():
-            rows = self._committed.rows.setdefault(name, {})
-            for key, row in changed.items():
-                if row is None:
-                    rows.pop(key, None)
-                else:
-                    rows[key] = row
-        self._committed.checkpoints.update(self.checkpoints.moved)
+        self._state.register = self.register.state
+        self._state.tables = self.tables
+        # What comes after it in the same unit must not reach what is committed.
+        self.register = MemoryRegister(self.register.state.copy(), dict(self.tables))
+
+
+class MemoryReadStoreSnapshot:
+    """One moment of the store."""
+
+    def __init__(self, state: _State) -> None:
+        self._tables = state.tables
+        self.register = MemoryRegister(state.register.copy(), dict(state.tables))
+
+    def generation(self, number: int) -> MemoryRowReader:
+        return MemoryRowReader(self._tables, number)
 
 
 class MemoryReadStore:
-    """A store that lives as long as its process."""
+    """A store that lives as long as its process. It is its own reader."""
 
     def __init__(self) -> None:
-        self._committed = _Committed()
+        self._state = _State()
         self._lock = threading.Lock()
 
     @contextmanager
-    def begin(self) -> Iterator[MemoryProjectionUnit]:
+    def begin(self, *, durable: bool = False) -> Iterator[MemoryReadUnit]:  # noqa: ARG002
+        """A unit of work. Nothing in here outlives the process, durable or not."""
         with self._lock:
-            yield MemoryProjectionUnit(self._committed)
+            yield MemoryReadUnit(self._state)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[MemoryReadStoreSnapshot]:
+        with self._lock:
+            moment = _State(self._state.register, self._state.tables)
+        yield MemoryReadStoreSnapshot(moment)
 
     def close(self) -> None:
         """There is nothing to give up."""

@@ -6,6 +6,7 @@
     ALREADY_EXISTS  ALREADY_EXISTS
     PRECONDITION    FAILED_PRECONDITION     PreconditionFailure, if a rule refused
     CONFLICT        ABORTED
+    OUT_OF_RANGE    OUT_OF_RANGE
     EXHAUSTED       RESOURCE_EXHAUSTED      RetryInfo
     UNAVAILABLE     UNAVAILABLE             RetryInfo
     FAULT           INTERNAL                (nothing of the error itself, unless it is stored)
@@ -69,6 +70,7 @@ _CODES = {
     Kind.ALREADY_EXISTS: grpc.StatusCode.ALREADY_EXISTS,
     Kind.PRECONDITION: grpc.StatusCode.FAILED_PRECONDITION,
     Kind.CONFLICT: grpc.StatusCode.ABORTED,
+    Kind.OUT_OF_RANGE: grpc.StatusCode.OUT_OF_RANGE,
     Kind.EXHAUSTED: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Kind.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
     Kind.FAULT: grpc.StatusCode.INTERNAL,

@@ -5,19 +5,31 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
-from sqlalchemy import CursorResult, Row, Select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import CursorResult, Row, Select, Table
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from eventcore.checkpoints import Checkpoint
-from eventcore.errors import StoreUnavailable
-from eventcore.sql.read_schema import as_checkpoint, select_checkpoint
-from eventcore.sql.read_store import check_schema
+from eventcore.errors import ProjectionRebuilding, StoreUnavailable
+from eventcore.generations import Generation, building, served
+from eventcore.projection import Projection
+from eventcore.sql.generation_tables import table_of
+from eventcore.sql.read_layout import check_layout
+from eventcore.sql.read_schema import as_generation, select_generations
 from eventcore.sql.sqlite import translated
 
 CLOSING_SECONDS_MAX = 2.0
 """How long `close` waits for moments that are still open."""
+
+
+class SqlServedModel:
+    """The generation that answers, as of one moment."""
+
+    def __init__(self, generation: Generation) -> None:
+        self.generation = generation.number
+        self.checkpoint = generation.checkpoint
+
+    def table(self, table: Table) -> Table:
+        return table_of(table, self.generation)
 
 
 class SqlReadSnapshot:
@@ -26,11 +38,20 @@ class SqlReadSnapshot:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def checkpoint(self, projection: str) -> Checkpoint:
-        rows = await self.fetch(select_checkpoint(projection))
-        if not rows:
+    async def served(self, projection: Projection) -> SqlServedModel:
+        rows = await self.fetch(select_generations(projection.name))
+        generations = [as_generation(row) for row in rows]
+        found = served(generations, version=projection.version)
+        if found is not None:
+            return SqlServedModel(found)
+        made = building(generations, version=projection.version)
+        if made is None:
             raise StoreUnavailable("the read models are not made yet: retry")
-        return as_checkpoint(rows[0])
+        raise ProjectionRebuilding(
+            projection.name,
+            position=made.checkpoint.position,
+            head_position=made.checkpoint.head_position,
+        )
 
     async def fetch(self, query: Select[Any]) -> Sequence[Row[Any]]:
         result: CursorResult[Any] = await self._connection.execute(query)
@@ -40,15 +61,13 @@ class SqlReadSnapshot:
 class SqlReadSnapshots:
     """Moments of a read store that another process owns."""
 
-    def __init__(self, engine: AsyncEngine, *, schema_version: int) -> None:
+    def __init__(self, engine: AsyncEngine) -> None:
         """Prepares to read; the store need not be made yet.
 
         Args:
             engine: Of a reader; its pool bounds the moments that are open at a time.
-            schema_version: Of the tables that the queries know.
         """
         self._engine = engine
-        self._schema_version = schema_version
         self._checked = False
         self._open = 0
         self._closed = False
@@ -60,7 +79,7 @@ class SqlReadSnapshots:
         """A moment of the store.
 
         Raises:
-            StartFailed: its tables are of a newer release.
+            StartFailed: it was made by a newer release.
             StoreUnavailable: see the port.
         """
         if self._closed:
@@ -70,7 +89,7 @@ class SqlReadSnapshots:
                 with translated():
                     async with self._engine.connect() as connection, connection.begin():
                         if not self._checked:
-                            await self._check_made(connection)
+                            await connection.run_sync(check_layout)
                             self._checked = True
                         yield SqlReadSnapshot(connection)
             except PoolTimeoutError as error:
@@ -97,10 +116,3 @@ class SqlReadSnapshots:
             self._open -= 1
             if self._open == 0:
                 self._idle.set()
-
-    async def _check_made(self, connection: AsyncConnection) -> None:
-        """The owner makes the file first and its tables a moment later."""
-        try:
-            await connection.run_sync(check_schema, schema_version=self._schema_version)
-        except OperationalError as error:
-            raise StoreUnavailable("the read models are not made yet: retry") from error

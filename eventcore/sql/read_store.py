@@ -1,114 +1,92 @@
 """The read store over SQL, for its owner: units of work, and how it is made."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Engine,
-    Table,
-    bindparam,
-    delete,
-    insert,
-    inspect,
-    select,
-    tuple_,
-    update,
-)
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Engine, select, update
 
 from eventcore.checkpoints import Checkpoint
-from eventcore.errors import CheckpointMoved, StartFailed, StoreUnavailable
-from eventcore.read_store import Key, Row
+from eventcore.errors import CheckpointMoved, LeaseLost
+from eventcore.generations import Failure, Lease, Progress, Role
+from eventcore.sql.model_tables import SqlReadModelTables, SqlRowReader
+from eventcore.sql.read_layout import check_layout, make_layout
 from eventcore.sql.read_schema import (
-    as_checkpoint,
-    checkpoints,
-    metadata,
-    read_meta,
-    select_checkpoint,
+    checkpoint_values,
+    failure_values,
+    generations,
+    progress_values,
+    projections,
 )
-from eventcore.sql.sqlite import translated
-from eventcore.sql.upsert import upsert
-
-KEYS_PER_QUERY_MAX = 500
-"""Keys that one IN query names, well below the number of parameters that a database takes."""
+from eventcore.sql.register import SqlRegister, SqlRegisterReader
+from eventcore.sql.sqlite import committing, translated
 
 
-class SqlReadModelTables:
-    """Rows within the transaction of a connection."""
+class SqlGenerationUnit:
+    """One generation within the transaction of a connection."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, projection: str, number: int) -> None:
         self._connection = connection
+        self._projection = projection
+        self._number = number
+        self.tables = SqlReadModelTables(connection, number)
 
-    def fetch(self, table: Table, keys: Iterable[Key]) -> dict[Key, Row]:
-        found: dict[Key, Row] = {}
-        names = [column.name for column in table.primary_key.columns]
-        for chunk in _chunks(keys):
-            query = select(table).where(_key_in(table, chunk))
-            for row in self._connection.execute(query).mappings():
-                found[tuple(row[name] for name in names)] = dict(row)
-        return found
-
-    def write(self, table: Table, rows: Sequence[Row]) -> None:
-        if rows:
-            self._connection.execute(upsert(table, self._connection.dialect.name), rows)
-
-    def delete(self, table: Table, keys: Iterable[Key]) -> None:
-        columns = list(table.primary_key.columns)
-        rows = [
-            {
-                f"key_{column.name}": part
-                for column, part in zip(columns, key, strict=True)
-            }
-            for key in keys
-        ]
-        if rows:
-            statement = delete(table).where(
-                *(column == bindparam(f"key_{column.name}") for column in columns)
-            )
-            self._connection.execute(statement, rows)
-
-
-class SqlCheckpoints:
-    """Checkpoints within the transaction of a connection."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def get(self, projection: str) -> Checkpoint | None:
-        row = self._connection.execute(select_checkpoint(projection)).one_or_none()
-        return None if row is None else as_checkpoint(row)
-
-    def advance(self, checkpoint: Checkpoint, *, expected_position: int | None) -> None:
-        values = asdict(checkpoint)
-        if expected_position is None:
-            try:
-                self._connection.execute(insert(checkpoints).values(values))
-            except IntegrityError as error:
-                raise CheckpointMoved(checkpoint.projection, expected=None) from error
-            return
+    def advance(self, checkpoint: Checkpoint, *, expected_position: int) -> None:
         moved = self._connection.execute(
-            update(checkpoints)
+            update(generations)
             .where(
-                checkpoints.c.projection == checkpoint.projection,
-                checkpoints.c.position == expected_position,
+                generations.c.projection == self._projection,
+                generations.c.number == self._number,
+                generations.c.position == expected_position,
+                generations.c.role != Role.DROPPING.value,
+            )
+            .values(checkpoint_values(checkpoint))
+        )
+        if moved.rowcount != 1:
+            raise CheckpointMoved(
+                self._projection, self._number, expected=expected_position
+            )
+
+    def report(self, progress: Progress) -> None:
+        self._change(**progress_values(progress))
+
+    def fail(self, failure: Failure) -> None:
+        self._change(**failure_values(failure))
+
+    def _change(self, **values: str | None) -> None:
+        self._connection.execute(
+            update(generations)
+            .where(
+                generations.c.projection == self._projection,
+                generations.c.number == self._number,
             )
             .values(values)
         )
-        if moved.rowcount != 1:
-            raise CheckpointMoved(checkpoint.projection, expected=expected_position)
 
 
-class SqlProjectionUnit:
+class SqlReadUnit:
     """One transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self.tables = SqlReadModelTables(connection)
-        self.checkpoints = SqlCheckpoints(connection)
+        self._held: set[Lease] = set()
+        self.register = SqlRegister(connection)
+
+    def held(self, lease: Lease) -> None:
+        if lease in self._held:
+            return
+        # SQLite has one writer at a time; elsewhere the lock on the row keeps the lease until the
+        # end of the transaction.
+        holder = select(projections.c.owner, projections.c.epoch).where(
+            projections.c.name == lease.projection
+        )
+        row = self._connection.execute(holder.with_for_update()).one_or_none()
+        if row is None or (row.owner, row.epoch) != (lease.owner, lease.epoch):
+            raise LeaseLost(lease.projection, epoch=lease.epoch)
+        self._held.add(lease)
+
+    def generation(self, lease: Lease, number: int) -> SqlGenerationUnit:
+        self.held(lease)
+        return SqlGenerationUnit(self._connection, lease.projection, number)
 
     def commit(self) -> None:
         with translated():
@@ -116,47 +94,30 @@ class SqlProjectionUnit:
 
 
 class SqlReadStore:
-    """The owner's side of a read store. It makes the tables that are not there yet, and makes those
-    of an older release anew: empty, so that their projections begin again with the log.
-    """
+    """The owner's side of a read store. It makes the house's own tables in a new one."""
 
-    def __init__(
-        self, engine: Engine, *, tables: Sequence[Table], schema_version: int
-    ) -> None:
+    def __init__(self, engine: Engine) -> None:
         """Opens the store.
 
         Args:
             engine: Of the owner.
-            tables: Of all read models. The table of a new one is made beside the others.
-            schema_version: Of these tables; it counts the changes of those that exist.
 
         Raises:
-            StartFailed: its tables are of a newer release.
+            StartFailed: it was made by a newer release.
             StoreUnavailable: the database does not answer.
         """
         self._engine = engine
-        self.replaced_version: int | None = None
-        """Of the older tables that were emptied when it was opened; None if there were none."""
         with translated(), engine.begin() as connection:
-            if not inspect(connection).has_table(read_meta.name):
-                metadata.create_all(connection)
-                connection.execute(
-                    insert(read_meta).values(id=1, schema_version=schema_version)
-                )
-            version = _checked_version(connection, schema_version=schema_version)
-            if version < schema_version:
-                _empty(connection, tables, schema_version=schema_version)
-                self.replaced_version = version
-            for table in tables:
-                table.create(connection, checkfirst=True)
+            self.replaced_layout = make_layout(connection)
+            """That of an older release, whose read models are given up; None if there was none."""
         self._connection = engine.connect()
 
     @contextmanager
-    def begin(self) -> Iterator[SqlProjectionUnit]:
-        with translated():
+    def begin(self, *, durable: bool = False) -> Iterator[SqlReadUnit]:
+        with translated(), committing(self._connection, durable=durable):
             self._connection.begin()
             try:
-                yield SqlProjectionUnit(self._connection)
+                yield SqlReadUnit(self._connection)
             finally:
                 # After a commit there is nothing to roll back. After some errors SQLite has rolled
                 # back by itself; this puts SQLAlchemy in the same state.
@@ -167,52 +128,36 @@ class SqlReadStore:
         self._engine.dispose()
 
 
-def check_schema(connection: Connection, *, schema_version: int) -> None:
-    """Checks that the read models are of that schema version.
+class SqlReadStoreSnapshot:
+    """One moment of the store."""
 
-    Raises:
-        StartFailed: they are of a newer one.
-        StoreUnavailable: they are of an older one, which the projector makes anew.
-    """
-    version = _checked_version(connection, schema_version=schema_version)
-    if version < schema_version:
-        raise StoreUnavailable(
-            "the read models are of an older release, and not made anew yet: retry"
-        )
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.register = SqlRegisterReader(connection)
+
+    def generation(self, number: int) -> SqlRowReader:
+        return SqlRowReader(self._connection, number)
 
 
-def _checked_version(connection: Connection, *, schema_version: int) -> int:
-    version: int = connection.execute(select(read_meta.c.schema_version)).scalar_one()
-    if version > schema_version:
-        raise StartFailed(
-            f"the read store has tables of version {version}, this release knows version "
-            f"{schema_version}: run the release that made it, or stop the projector and "
-            "the read servers, remove read.db, read.db-wal and read.db-shm, and start "
-            "them again; the projector makes it anew from the log"
-        )
-    return version
+class SqlReadStoreReader:
+    """Snapshots of a store that another process or thread owns."""
 
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
-def _empty(
-    connection: Connection, tables: Sequence[Table], *, schema_version: int
-) -> None:
-    """Leaves nothing of an older release but the house's own tables, and those of read models that
-    are no longer there.
-    """
-    for table in tables:
-        table.drop(connection, checkfirst=True)
-    connection.execute(delete(checkpoints))
-    connection.execute(update(read_meta).values(schema_version=schema_version))
+    @contextmanager
+    def snapshot(self) -> Iterator[SqlReadStoreSnapshot]:
+        """One moment of the store.
 
+        Raises:
+            StartFailed: it was made by a newer release.
+            StoreUnavailable: the database does not answer, or its owner has not made its tables, or
+                not replaced those of an earlier release. It does so when it starts: retry.
+        """
+        with translated(), self._engine.connect() as connection:
+            # It also takes the moment: until the first query a transaction has none.
+            check_layout(connection)
+            yield SqlReadStoreSnapshot(connection)
 
-def _key_in(table: Table, keys: Sequence[Key]) -> ColumnElement[bool]:
-    columns = list(table.primary_key.columns)
-    if len(columns) == 1:
-        return columns[0].in_([key[0] for key in keys])
-    return tuple_(*columns).in_(keys)
-
-
-def _chunks(keys: Iterable[Key]) -> Iterator[list[Key]]:
-    distinct: list[Any] = list(dict.fromkeys(keys))
-    for start in range(0, len(distinct), KEYS_PER_QUERY_MAX):
-        yield distinct[start : start + KEYS_PER_QUERY_MAX]
+    def close(self) -> None:
+        self._engine.dispose()

@@ -33,6 +33,9 @@ BUSY_TIMEOUT_SECONDS = 5.0
 WAL_CHECKPOINT_PAGES = 1000
 """After how many pages of 4 KiB the owner moves the write-ahead log into the database."""
 
+_NORMAL, _FULL = 1, 2
+"""How SQLite reads `synchronous` back."""
+
 _UNAVAILABLE = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -119,9 +122,9 @@ def owner_engine(path: Path, *, durable: bool) -> Engine:
     def configure(connection: sqlite3.Connection, _record: object) -> None:
         _pragma(connection, "journal_mode", "WAL", "wal")
         if durable:
-            _pragma(connection, "synchronous", "FULL", 2)
+            _pragma(connection, "synchronous", "FULL", _FULL)
         else:
-            _pragma(connection, "synchronous", "NORMAL", 1)
+            _pragma(connection, "synchronous", "NORMAL", _NORMAL)
         _pragma(
             connection, "wal_autocheckpoint", WAL_CHECKPOINT_PAGES, WAL_CHECKPOINT_PAGES
         )
@@ -164,6 +167,24 @@ def async_reader_engine(path: Path, *, connections: int) -> AsyncEngine:
     )
     _begin_with(engine.sync_engine, "BEGIN")
     return engine
+
+
+@contextmanager
+def committing(connection: Connection, *, durable: bool) -> Iterator[None]:
+    """Has the commits of an owner that is not durable wait for the disk all the same, if they are
+    to be durable. Not within a transaction: there SQLite does not obey.
+    """
+    if not durable:
+        yield
+        return
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection), "it is an engine of this module"
+    before = driver.execute("PRAGMA synchronous").fetchone()[0]
+    _pragma(driver, "synchronous", "FULL", _FULL)
+    try:
+        yield
+    finally:
+        _pragma(driver, "synchronous", before, before)
 
 
 @contextmanager

@@ -1,19 +1,16 @@
-"""What the read models of orders answer. Rows and checkpoint are always of one moment."""
+"""What the read models of orders answer of orders and their events."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Select, func, select, tuple_
+from sqlalchemy import Column, ColumnElement, Select, Table, func, select, tuple_
 
-from contexts.orders.read.order_events import ORDER_EVENTS_PROJECTION
-from contexts.orders.read.orders import ORDERS_PROJECTION
-from contexts.orders.read.tables import (
-    order_events,
-    order_key,
-    order_products,
-    orders,
-)
+from contexts.orders.read.columns import order_key
+from contexts.orders.read.moments import Known, Moment, Moments
+from contexts.orders.read.order_events import ORDER_EVENTS, order_events
+from contexts.orders.read.orders import ORDERS, order_products, orders
+from contexts.orders.read.pages import Page, fitting, next_start, of_page
 from contexts.orders.wire.queries import (
     EventSortKey,
     GetOrder,
@@ -24,19 +21,11 @@ from contexts.orders.wire.queries import (
 )
 from eventcore.checkpoints import Checkpoint
 from eventcore.errors import EventCoreError
-from eventcore.freshness import Freshness, Requirement
 from eventcore.gathering import Gathering
 from eventcore.messages import Kind
-from eventcore.page_tokens import PageStart
-from eventcore.read_store import ReadSnapshot, ReadSnapshots
 
 ORDERS_PER_QUERY_MAX = 256
 """Calls of GetOrder that share one query; the others share the next one."""
-
-PAGE_BYTES_MAX = 3 * 1024 * 1024
-"""A page ends early, rather than outgrow the 4 MiB that a client takes unless told otherwise."""
-
-K = TypeVar("K")
 
 
 class OrderNotFound(EventCoreError):
@@ -45,37 +34,26 @@ class OrderNotFound(EventCoreError):
     kind = Kind.NOT_FOUND
     reason = "ORDER_NOT_FOUND"
 
-    def __init__(self, order_id: str) -> None:
+    def __init__(self, order_id: str, when: str = "") -> None:
         super().__init__(
-            f"there is no order {order_id}, or not yet: give min_position to be sure"
+            f"there is no order {order_id}{when}, or not yet: give min_position to be sure"
         )
         self.order_id = order_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """An order, serialized, and the checkpoint of the same moment."""
+    """An order, serialized, and how fresh it is."""
 
     order: bytes
-    checkpoint: Checkpoint
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page(Generic[K]):
-    """Rows of a list, serialized, and the checkpoint of the same moment."""
-
-    rows: Sequence[bytes]
-    checkpoint: Checkpoint
-    next_start: PageStart[K] | None
-    """None on the last page."""
+    known: Known
 
 
 class OrderQueries:
     """Answers queries from the read models, as fresh as they demand."""
 
-    def __init__(self, *, snapshots: ReadSnapshots, freshness: Freshness) -> None:
-        self._snapshots = snapshots
-        self._freshness = freshness
+    def __init__(self, moments: Moments) -> None:
+        self._moments = moments
         self._orders = Gathering(self._read_orders, keys_max=ORDERS_PER_QUERY_MAX)
 
     async def get_order(
@@ -87,18 +65,19 @@ class OrderQueries:
             OrderNotFound: there is none.
             ProjectionLagging, StoreMismatch, StoreUnavailable: see `Freshness`.
         """
-        await self._reach(query.requirement, ORDERS_PROJECTION, time_remaining_seconds)
+        requirement = query.requirement
+        await self._moments.reach(requirement, ORDERS, time_remaining_seconds)
         found = await self._orders.find(order_key(query.order_id))
         assert found is not None, "every key has an answer"
         checkpoint, order = found
-        query.requirement.check(checkpoint)
+        known = self._moments.check(requirement, checkpoint)
         if order is None:
             raise OrderNotFound(query.order_id)
-        return Answer(order=order, checkpoint=checkpoint)
+        return Answer(order=order, known=known)
 
     async def list_orders(
         self, query: ListOrders, *, time_remaining_seconds: float | None
-    ) -> Page[OrderSortKey]:
+    ) -> Page[bytes, OrderSortKey]:
         """A page of orders.
 
         A list by update_time shows an order where it stands when its page is read: one that
@@ -107,121 +86,74 @@ class OrderQueries:
         Raises:
             ProjectionLagging, StoreMismatch, StoreUnavailable: see `Freshness`.
         """
-        requirement = _of_page(query.filter.requirement, query.start)
-        await self._reach(requirement, ORDERS_PROJECTION, time_remaining_seconds)
-        async with self._snapshots.open() as snapshot:
-            checkpoint = await snapshot.checkpoint(ORDERS_PROJECTION)
-            requirement.check(checkpoint)
+        requirement = of_page(query.filter.requirement, query.start)
+        await self._moments.reach(requirement, ORDERS, time_remaining_seconds)
+        async with self._moments.open(ORDERS, requirement) as moment:
             # The sizes come first: a page of the largest orders must not be read to be cut.
-            found = await snapshot.fetch(_sort_keys(query))
-            fitting = _fitting([row.size for row in found], query.page_size)
-            keys = [OrderSortKey(row.time, row.order_id) for row in found[:fitting]]
+            found = await moment.fetch(
+                sort_keys(query, moment.table(orders), moment.table(order_products))
+            )
+            count = fitting([row.size for row in found], query.page_size)
+            keys = [OrderSortKey(row.time, row.order_id) for row in found[:count]]
             ids = [key.order_id for key in keys]
-            answers = await _read_answers(snapshot, ids)
+            answers = await _read_answers(moment, ids)
         return Page(
             rows=[answers[order_id] for order_id in ids],
-            checkpoint=checkpoint,
-            next_start=_next_start(
-                keys, query.start, checkpoint, is_last=fitting == len(found)
+            known=moment.known,
+            next_start=next_start(
+                keys, query.start, moment.known, is_last=count == len(found)
             ),
         )
 
     async def list_order_events(
         self, query: ListOrderEvents, *, time_remaining_seconds: float | None
-    ) -> Page[EventSortKey]:
+    ) -> Page[bytes, EventSortKey]:
         """A page of an order's events, oldest first.
 
         Raises:
             OrderNotFound: there is no such order.
             ProjectionLagging, StoreMismatch, StoreUnavailable: see `Freshness`.
         """
-        requirement = _of_page(query.filter.requirement, query.start)
-        await self._reach(requirement, ORDER_EVENTS_PROJECTION, time_remaining_seconds)
-        async with self._snapshots.open() as snapshot:
-            checkpoint = await snapshot.checkpoint(ORDER_EVENTS_PROJECTION)
-            requirement.check(checkpoint)
-            found = await snapshot.fetch(_events_page(query))
+        requirement = of_page(query.filter.requirement, query.start)
+        await self._moments.reach(requirement, ORDER_EVENTS, time_remaining_seconds)
+        async with self._moments.open(ORDER_EVENTS, requirement) as moment:
+            found = await moment.fetch(events_page(query, moment.table(order_events)))
         if not found and query.start is None:
             raise OrderNotFound(query.filter.order_id)
-        fitting = _fitting([len(row.answer) for row in found], query.page_size)
+        count = fitting([len(row.answer) for row in found], query.page_size)
         return Page(
-            rows=[row.answer for row in found[:fitting]],
-            checkpoint=checkpoint,
-            next_start=_next_start(
-                [EventSortKey(row.version) for row in found[:fitting]],
+            rows=[row.answer for row in found[:count]],
+            known=moment.known,
+            next_start=next_start(
+                [EventSortKey(row.position) for row in found[:count]],
                 query.start,
-                checkpoint,
-                is_last=fitting == len(found),
+                moment.known,
+                is_last=count == len(found),
             ),
-        )
-
-    async def _reach(
-        self,
-        requirement: Requirement,
-        projection: str,
-        time_remaining_seconds: float | None,
-    ) -> None:
-        await self._freshness.reach(
-            requirement,
-            projection=projection,
-            time_remaining_seconds=time_remaining_seconds,
         )
 
     async def _read_orders(
         self, keys: Sequence[bytes]
     ) -> Mapping[bytes, tuple[Checkpoint, bytes | None]]:
-        async with self._snapshots.open() as snapshot:
-            checkpoint = await snapshot.checkpoint(ORDERS_PROJECTION)
-            answers = await _read_answers(snapshot, keys)
+        async with self._moments.open(ORDERS) as moment:
+            answers = await _read_answers(moment, keys)
+        checkpoint = moment.known.checkpoint
         return {key: (checkpoint, answers.get(key)) for key in keys}
 
 
-async def _read_answers(
-    snapshot: ReadSnapshot, keys: Sequence[bytes]
-) -> dict[bytes, bytes]:
-    rows = await snapshot.fetch(
-        select(orders.c.order_id, orders.c.answer).where(orders.c.order_id.in_(keys))
+async def _read_answers(moment: Moment, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+    table = moment.table(orders)
+    rows = await moment.fetch(
+        select(table.c.order_id, table.c.answer).where(table.c.order_id.in_(keys))
     )
     return {row.order_id: row.answer for row in rows}
 
 
-def _of_page(requirement: Requirement, start: PageStart[K] | None) -> Requirement:
-    """A later page must not be older than the first one."""
-    if start is None:
-        return requirement
-    return replace(
-        requirement, min_position=max(requirement.min_position, start.first_position)
-    )
-
-
-def _next_start(
-    keys: Sequence[K],
-    start: PageStart[K] | None,
-    checkpoint: Checkpoint,
-    *,
-    is_last: bool,
-) -> PageStart[K] | None:
-    if is_last:
-        return None
-    first_position = checkpoint.position if start is None else start.first_position
-    return PageStart(after=keys[-1], first_position=first_position)
-
-
-def _fitting(sizes: Sequence[int], page_size: int) -> int:
-    """How many of the rows fit into a page, and at least one, if there is one."""
-    total = 0
-    for count, size in enumerate(sizes[:page_size]):
-        total += size
-        if count and total > PAGE_BYTES_MAX:
-            return count
-    return min(len(sizes), page_size)
-
-
-def _sort_keys(query: ListOrders) -> Select[Any]:
+def sort_keys(query: ListOrders, orders: Table, order_products: Table) -> Select[Any]:
     """The sort keys and sizes of a page, and of one row beyond it."""
-    keys = _sort_columns(query.filter)
+    keys = _sort_columns(query.filter, orders, order_products)
     descending = query.filter.order_by.descending
-    conditions = _conditions(query.filter)
+    conditions = _conditions(query.filter, orders, order_products)
     if query.start is not None:
         place, after = tuple_(*keys), tuple_(*query.start.after)
         conditions.append(place < after if descending else place > after)
@@ -238,14 +170,18 @@ def _sort_keys(query: ListOrders) -> Select[Any]:
     )
 
 
-def _sort_columns(orders_filter: OrdersFilter) -> tuple[Column[int], Column[bytes]]:
+def _sort_columns(
+    orders_filter: OrdersFilter, orders: Table, order_products: Table
+) -> tuple[Column[int], Column[bytes]]:
     if orders_filter.product_id and orders_filter.order_by.column == "place_time":
         # In this table the orders of a product lie in the order that is asked for.
         return order_products.c.place_time, order_products.c.order_id
     return orders.c[orders_filter.order_by.column], orders.c.order_id
 
 
-def _conditions(orders_filter: OrdersFilter) -> list[ColumnElement[bool]]:
+def _conditions(
+    orders_filter: OrdersFilter, orders: Table, order_products: Table
+) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     place_time = orders.c.place_time
     if orders_filter.customer_id:
@@ -264,14 +200,14 @@ def _conditions(orders_filter: OrdersFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _events_page(query: ListOrderEvents) -> Select[Any]:
+def events_page(query: ListOrderEvents, order_events: Table) -> Select[Any]:
     """A page of events, and one beyond it."""
     page = (
-        select(order_events.c.version, order_events.c.answer)
+        select(order_events.c.position, order_events.c.answer)
         .where(order_events.c.order_id == order_key(query.filter.order_id))
-        .order_by(order_events.c.version)
+        .order_by(order_events.c.position)
         .limit(query.page_size + 1)
     )
     if query.start is None:
         return page
-    return page.where(order_events.c.version > query.start.after.version)
+    return page.where(order_events.c.position > query.start.after.position)

@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 
-from contexts.orders.read.order_events import OrderEventsProjection
-from contexts.orders.read.orders import OrdersProjection
+from contexts.orders.read.customer_summary import CUSTOMER_SUMMARY
+from contexts.orders.read.order_events import ORDER_EVENTS
+from contexts.orders.read.orders import ORDERS
+from contexts.orders.read.product_sales import PRODUCT_SALES
 from eventcore.projection import Projection
 
 ORDER_PROJECTIONS: Sequence[Projection] = (
-    OrdersProjection(),
-    OrderEventsProjection(),
+    ORDERS,
+    ORDER_EVENTS,
+    CUSTOMER_SUMMARY,
+    PRODUCT_SALES,
 )

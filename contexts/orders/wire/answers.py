@@ -1,13 +1,7 @@
-"""Orders and events as read models keep them: serialized, ready to be part of an answer."""
+"""Orders as read models keep them: serialized, ready to be part of an answer."""
 
-from contexts.orders.schemas import order_codec
 from contexts.orders.view import OrderView
-from contexts.orders.wire.values import (
-    order_from_proto,
-    order_to_proto,
-    recorded_event,
-)
-from eventcore.messages import EventEnvelope
+from contexts.orders.wire.values import order_from_proto, order_to_proto
 from orderes.v1 import order_pb2
 
 
@@ -19,14 +13,3 @@ def order_to_answer(view: OrderView) -> bytes:
 def order_from_answer(answer: bytes) -> OrderView:
     """The order that `order_to_answer` serialized."""
     return order_from_proto(order_pb2.Order.FromString(answer))
-
-
-def event_to_answer(envelope: EventEnvelope) -> bytes:
-    """A recorded event, serialized.
-
-    Raises:
-        UnknownEvent: its type or its schema version is not of this code.
-        MalformedEvent: its payload is not of its schema.
-    """
-    message = recorded_event(envelope, order_codec.decode(envelope))
-    return message.SerializeToString(deterministic=True)

@@ -1,8 +1,8 @@
-"""Queries: requests in, their form checked, and what every answer says of its freshness."""
+"""Queries for orders and their events: requests in, their form checked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple, TypeVar
+from typing import Annotated, NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from msgspec import Meta
@@ -12,32 +12,25 @@ from contexts.orders.wire.commands import (
     CUSTOMER_ID_LENGTH_MAX,
     PRODUCT_ID_LENGTH_MAX,
 )
-from contexts.orders.wire.values import state_from_proto, timestamp
-from eventcore.checkpoints import Checkpoint
+from contexts.orders.wire.freshness import requirement
+from contexts.orders.wire.pages import read_page_size, read_start
+from contexts.orders.wire.values import state_from_proto
 from eventcore.fields import FieldFaults
-from eventcore.freshness import (
-    MAX_WAIT_SECONDS_DEFAULT,
-    MAX_WAIT_SECONDS_MAX,
-    Requirement,
-    lag_microseconds,
-)
+from eventcore.freshness import Requirement
 from eventcore.messages import Instant
-from eventcore.page_tokens import Int64, InvalidPageToken, PageStart, PageTokens
-from orderes.v1 import consistency_pb2, query_service_pb2
+from eventcore.page_tokens import Int64, PageStart, PageTokens
+from orderes.v1 import query_service_pb2
 
 ORDERS_PAGE_SIZE_DEFAULT = 50
 ORDERS_PAGE_SIZE_MAX = 500
 EVENTS_PAGE_SIZE_DEFAULT = 100
 EVENTS_PAGE_SIZE_MAX = 1000
-STORE_ID_CHARACTERS_MAX = 64
 STATES_MAX = 16
 """States that one filter names. There are fewer, but a client may know newer ones."""
 
 # google/protobuf/timestamp.proto: years 1 to 9999.
 _TIMESTAMP_SECONDS = range(-62_135_596_800, 253_402_300_800)
 _TIMESTAMP_NANOS = range(1_000_000_000)
-
-_K = TypeVar("_K")
 
 
 class OrderSortKey(NamedTuple):
@@ -50,7 +43,7 @@ class OrderSortKey(NamedTuple):
 class EventSortKey(NamedTuple):
     """Where an event stands in the list of its order."""
 
-    version: Int64
+    position: Int64
 
 
 ORDER_PAGE_TOKENS = PageTokens(OrderSortKey)
@@ -59,10 +52,14 @@ EVENT_PAGE_TOKENS = PageTokens(EventSortKey)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GetOrder:
-    """An order as it is."""
+    """An order as it is, or as it was."""
 
     order_id: str
     requirement: Requirement
+    as_of_version: int | None = None
+    """After so many of its events; None unless it is asked for. At most one of the two is."""
+    as_of_time: Instant | None = None
+    """After what had happened by then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,9 +129,16 @@ def get_order(
     Raises:
         InvalidFields: naming every field that is wrong.
     """
+    as_of = request.WhichOneof("as_of")
     query = GetOrder(
         order_id=faults.uuid("order_id", request.order_id),
-        requirement=_requirement(request.consistency, faults),
+        requirement=requirement(request.consistency, faults),
+        as_of_version=faults.integer("version", request.version, minimum=1)
+        if as_of == "version"
+        else None,
+        as_of_time=_instant_before("time", request.time, faults)
+        if as_of == "time"
+        else None,
     )
     faults.raise_if_any()
     return query
@@ -169,17 +173,17 @@ def list_orders(
         if request.HasField("placed_before")
         else None,
         order_by=_order_by(request.order_by, faults),
-        requirement=_requirement(request.consistency, faults),
+        requirement=requirement(request.consistency, faults),
     )
     query = ListOrders(
         filter=orders_filter,
-        page_size=_page_size(
+        page_size=read_page_size(
             request.page_size,
             default=ORDERS_PAGE_SIZE_DEFAULT,
             maximum=ORDERS_PAGE_SIZE_MAX,
             faults=faults,
         ),
-        start=_start(ORDER_PAGE_TOKENS, request.page_token, orders_filter, faults),
+        start=read_start(ORDER_PAGE_TOKENS, request.page_token, orders_filter, faults),
     )
     faults.raise_if_any()
     return query
@@ -195,60 +199,20 @@ def list_order_events(
     """
     events_filter = EventsFilter(
         order_id=faults.uuid("order_id", request.order_id),
-        requirement=_requirement(request.consistency, faults),
+        requirement=requirement(request.consistency, faults),
     )
     query = ListOrderEvents(
         filter=events_filter,
-        page_size=_page_size(
+        page_size=read_page_size(
             request.page_size,
             default=EVENTS_PAGE_SIZE_DEFAULT,
             maximum=EVENTS_PAGE_SIZE_MAX,
             faults=faults,
         ),
-        start=_start(EVENT_PAGE_TOKENS, request.page_token, events_filter, faults),
+        start=read_start(EVENT_PAGE_TOKENS, request.page_token, events_filter, faults),
     )
     faults.raise_if_any()
     return query
-
-
-def read_info(checkpoint: Checkpoint, *, now: Instant) -> consistency_pb2.ReadInfo:
-    """How fresh an answer is that was read together with the checkpoint."""
-    info = consistency_pb2.ReadInfo(
-        position=checkpoint.position, store_id=checkpoint.store_id
-    )
-    info.lag.FromMicroseconds(lag_microseconds(checkpoint, now=now))
-    if checkpoint.position > 0:
-        info.position_time.CopyFrom(timestamp(checkpoint.position_time))
-    return info
-
-
-def _requirement(
-    message: consistency_pb2.Consistency, faults: FieldFaults
-) -> Requirement:
-    min_position = message.min_position
-    if message.HasField("min_position") and min_position < 1:
-        faults.add(
-            "consistency.min_position",
-            "must be at least 1; 0 is the position of a command that is not committed: "
-            "ask GetCommand",
-        )
-    return Requirement(
-        min_position=min_position,
-        max_wait_seconds=faults.duration(
-            "consistency.max_wait",
-            seconds=message.max_wait.seconds,
-            nanos=message.max_wait.nanos,
-            longest_seconds=MAX_WAIT_SECONDS_MAX,
-        )
-        if message.HasField("max_wait")
-        else MAX_WAIT_SECONDS_DEFAULT,
-        store_id=faults.text(
-            "consistency.store_id",
-            message.store_id,
-            max_length=STORE_ID_CHARACTERS_MAX,
-            required=False,
-        ),
-    )
 
 
 def _states(numbers: Sequence[int], faults: FieldFaults) -> tuple[OrderState, ...]:
@@ -270,13 +234,23 @@ def _instant(field: str, message: Timestamp, faults: FieldFaults) -> Instant:
     """The first whole microsecond that is not before the time: bounds include what is at them, and
     times of orders are whole microseconds.
     """
-    if (
-        message.seconds not in _TIMESTAMP_SECONDS
-        or message.nanos not in _TIMESTAMP_NANOS
-    ):
-        faults.add(field, "must be a time of the years 1 to 9999")
+    if not _is_time(field, message, faults):
         return 0
     return message.seconds * 1_000_000 + -(-message.nanos // 1_000)
+
+
+def _instant_before(field: str, message: Timestamp, faults: FieldFaults) -> Instant:
+    """The last whole microsecond that is not after the time: what had happened by then."""
+    if not _is_time(field, message, faults):
+        return 0
+    return message.seconds * 1_000_000 + message.nanos // 1_000
+
+
+def _is_time(field: str, message: Timestamp, faults: FieldFaults) -> bool:
+    if message.seconds in _TIMESTAMP_SECONDS and message.nanos in _TIMESTAMP_NANOS:
+        return True
+    faults.add(field, "must be a time of the years 1 to 9999")
+    return False
 
 
 def _order_by(value: str, faults: FieldFaults) -> OrderBy:
@@ -288,21 +262,3 @@ def _order_by(value: str, faults: FieldFaults) -> OrderBy:
         )
         return OrderBy()
     return order_by
-
-
-def _page_size(value: int, *, default: int, maximum: int, faults: FieldFaults) -> int:
-    if value < 0:
-        faults.add("page_size", f"is {value}, must not be negative")
-    return min(value, maximum) if value > 0 else default
-
-
-def _start(
-    tokens: PageTokens[_K], token: str, bound_to: object, faults: FieldFaults
-) -> PageStart[_K] | None:
-    if not token:
-        return None
-    try:
-        return tokens.read(token, query=bound_to)
-    except InvalidPageToken as error:
-        faults.add("page_token", str(error))
-        return None

@@ -1,26 +1,12 @@
 """Money, times, orders and recorded events, as messages and as dataclasses."""
 
-from typing import assert_never
-
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from contexts.orders.events import (
     CancelReason,
     Money,
-    OrderCancelled,
-    OrderDelivered,
-    OrderEvent,
     OrderLine,
-    OrderLineAdded,
-    OrderLineQuantityChanged,
-    OrderLineRemoved,
-    OrderPaid,
-    OrderPlaced,
-    OrderShipped,
-    PaymentReceived,
-    PaymentRefunded,
 )
-from contexts.orders.schemas import order_codec
 from contexts.orders.view import (
     OrderState,
     OrderView,
@@ -28,8 +14,7 @@ from contexts.orders.view import (
     PaymentView,
     ShipmentView,
 )
-from eventcore.messages import EventEnvelope, Instant
-from orderes.events.v1 import events_pb2
+from eventcore.messages import Instant
 from orderes.type.v1 import money_pb2
 from orderes.v1 import order_pb2
 
@@ -55,11 +40,6 @@ _CANCEL_REASONS = {
 }
 _CANCEL_REASONS_BY_NUMBER: dict[int, CancelReason] = {
     number: reason for reason, number in _CANCEL_REASONS.items()
-}
-
-_CANCEL_REASONS_OF_EVENTS = {
-    reason: events_pb2.CancelReason.Value(f"CANCEL_REASON_{reason.value}")
-    for reason in CancelReason
 }
 
 
@@ -208,75 +188,4 @@ def _shipment_from_proto(message: order_pb2.Shipment) -> ShipmentView:
         deliver_time=instant_from_timestamp(message.deliver_time)
         if message.HasField("deliver_time")
         else None,
-    )
-
-
-def recorded_event(
-    envelope: EventEnvelope, event: OrderEvent
-) -> events_pb2.RecordedEvent:
-    """An event with its envelope, as it is listed and published: in its newest form."""
-    message = events_pb2.RecordedEvent(
-        event_id=envelope.event_id,
-        type=envelope.type,
-        schema_version=order_codec.schema_version_of(event),
-        order_id=envelope.stream.key,
-        order_version=envelope.stream_version,
-        position=envelope.position,
-        record_time=timestamp(envelope.record_time),
-        correlation_id=envelope.trace.correlation_id,
-        causation_id=envelope.trace.causation_id,
-        actor=envelope.trace.actor,
-        traceparent=envelope.trace.traceparent,
-    )
-    _set_payload(message, event)
-    return message
-
-
-def _set_payload(message: events_pb2.RecordedEvent, event: OrderEvent) -> None:  # noqa: C901 (a union is taken apart in one place)
-    """Sets the one field of the payload that the event belongs into."""
-    match event:
-        case OrderPlaced():
-            message.order_placed.customer_id = event.customer_id
-            message.order_placed.currency_code = event.currency_code
-            message.order_placed.lines.extend(map(_event_line, event.lines))
-        case OrderLineAdded():
-            message.order_line_added.line.CopyFrom(_event_line(event.line))
-        case OrderLineRemoved():
-            message.order_line_removed.product_id = event.product_id
-        case OrderLineQuantityChanged():
-            changed = message.order_line_quantity_changed
-            changed.product_id = event.product_id
-            changed.old_quantity = event.old_quantity
-            changed.new_quantity = event.new_quantity
-        case PaymentReceived():
-            received = message.payment_received
-            received.payment_id = event.payment_id
-            received.amount.CopyFrom(money_to_proto(event.amount))
-        case OrderPaid():
-            paid = message.order_paid
-            paid.amount_paid.CopyFrom(money_to_proto(event.amount_paid))
-        case OrderShipped():
-            message.order_shipped.carrier = event.carrier
-            message.order_shipped.tracking_number = event.tracking_number
-        case OrderDelivered():
-            message.order_delivered.SetInParent()
-        case OrderCancelled():
-            cancelled = message.order_cancelled
-            cancelled.reason = event.reason
-            cancelled.reason_code = _CANCEL_REASONS_OF_EVENTS[event.reason_code]
-            cancelled.refund_due.CopyFrom(money_to_proto(event.refund_due))
-        case PaymentRefunded():
-            refunded = message.payment_refunded
-            refunded.payment_id = event.payment_id
-            refunded.refund_id = event.refund_id
-            refunded.amount.CopyFrom(money_to_proto(event.amount))
-        case _:
-            assert_never(event)
-
-
-def _event_line(line: OrderLine) -> events_pb2.Line:
-    return events_pb2.Line(
-        product_id=line.product_id,
-        quantity=line.quantity,
-        unit_price=money_to_proto(line.unit_price),
     )

@@ -1,0 +1,1 @@
+"""Watching orders: the past from the read model, and then what happens, from memory."""
