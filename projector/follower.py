@@ -34,6 +34,7 @@ class Follower:
         self._batch_events = batch_events_max
         self._failed_up_to = 0
         self._written = generation.checkpoint
+        self._has_looked = False
 
     @property
     def number(self) -> int:
@@ -62,8 +63,10 @@ class Follower:
 
     @property
     def is_at_the_end(self) -> bool:
-        """Whether it held the whole log when it was last looked at."""
-        return self.position >= self.checkpoint.head_position
+        """Whether it held the whole log when it last looked at it. What the store tells of the end
+        of the log may be from long ago.
+        """
+        return self._has_looked and self.position >= self.checkpoint.head_position
 
     def batch_events(self, wanted: int | None = None) -> int:
         """How many events to take next: as many as may be, or fewer if something is at fault."""
@@ -78,7 +81,8 @@ class Follower:
         return [event for event in events if event.position not in self.skipped]
 
     def after(self, batch: LogBatch) -> Checkpoint:
-        """The checkpoint behind a batch."""
+        """The checkpoint behind a batch that was read."""
+        self._has_looked = True
         newest = batch.events[-1] if batch.events else None
         before = self.checkpoint
         position = before.position if newest is None else newest.position

@@ -6,7 +6,12 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from eventcore.errors import CheckpointMoved, LeaseLost, StoreUnavailable
+from eventcore.errors import (
+    CheckpointMoved,
+    GenerationBehind,
+    LeaseLost,
+    StoreUnavailable,
+)
 from eventcore.generations import Generation, Lease, Progress
 from eventcore.messages import EventEnvelope, Instant
 from eventcore.projection import Projection
@@ -164,9 +169,13 @@ class ProjectionRunner:
         try:
             more = self._follow_all(log)
             wait_seconds = self._rebuild_next(log, busy=more)
-        finally:
+        except StoreUnavailable:
             self._beat_if_due()
-        if more:
+            raise
+        except (LeaseLost, CheckpointMoved) as error:
+            self._lost(self._of(error.projection), error)
+            return 0.0
+        if self._beat_if_due() or more:
             return 0.0
         return min(wait_seconds, self._upkeep.empty_dropped(self._read_store))
 
@@ -235,8 +244,7 @@ class ProjectionRunner:
             if rebuild is None or not self._may_move(owned):
                 continue
             rebuild.look(owned.served)
-            if rebuild.can_take_over(owned.served):
-                self._switch(owned, rebuild)
+            if rebuild.can_take_over(owned.served) and self._switch(owned, rebuild):
                 return 0.0
             if rebuild.is_comparing:
                 waits.append(COMPARING_SECONDS)
@@ -278,11 +286,8 @@ class ProjectionRunner:
             batch = log.read(after_position=follower.position, limit=limit)
             events = batch.events
             self._apply(owned, follower, batch)
-        except StoreUnavailable:
+        except (StoreUnavailable, LeaseLost, CheckpointMoved):
             raise
-        except (LeaseLost, CheckpointMoved) as error:
-            self._lost(owned, error)
-            return None
         except Exception as error:  # noqa: BLE001 - whatever it is, it stops this one alone.
             if not follower.narrow(events):
                 self._fail(owned, follower, error, events)
@@ -334,20 +339,24 @@ class ProjectionRunner:
         follower.generation = replace(follower.generation, failure=failure)
         log_failure(follower.generation, failure, error)
 
-    def _switch(self, owned: Owned, rebuild: Rebuild) -> None:
-        """Has a rebuild take the place of what serves."""
+    def _switch(self, owned: Owned, rebuild: Rebuild) -> bool:
+        """Has a rebuild take the place of what serves, unless queries would go back in time."""
         assert owned.lease is not None, "only who has it changes it"
         compared, before = rebuild.comparison, owned.served
-        with self._read_store.begin(durable=True) as unit:
-            unit.held(owned.lease)
-            unit.register.switch(
-                owned.name,
-                rebuild.follower.number,
-                now=self._clock(),
-                comparison="" if compared is None else compared.text,
-            )
-            owned.load(unit.register)
-            unit.commit()
+        try:
+            with self._read_store.begin(durable=True) as unit:
+                unit.held(owned.lease)
+                unit.register.switch(
+                    owned.name,
+                    rebuild.follower.number,
+                    now=self._clock(),
+                    comparison="" if compared is None else compared.text,
+                )
+                owned.load(unit.register)
+                unit.commit()
+        except GenerationBehind:
+            # Another release serves more than both hold by now.
+            return False
         say = _log.warning if compared is not None and compared.differs else _log.info
         say(
             "rebuild_took_over",
@@ -358,6 +367,7 @@ class ProjectionRunner:
             comparison=None if compared is None else compared.text,
         )
         self._moved()
+        return True
 
     def _lost(self, owned: Owned, error: LeaseLost | CheckpointMoved) -> None:
         """Steps back from a projection that is in other hands, or was changed by them."""
@@ -367,18 +377,20 @@ class ProjectionRunner:
         with self._read_store.begin() as unit:
             owned.load(unit.register)
 
-    def _beat_if_due(self) -> None:
+    def _beat_if_due(self) -> bool:
+        """Whether a projection has come into these hands, or out of them."""
         if self._monotonic() - self._beat_at < FRESHNESS_SECONDS:
-            return
+            return False
         try:
             taken = self._beat()
         except (LeaseLost, CheckpointMoved) as error:
             # Of the others nothing is written either: the next call does it.
             self._lost(self._of(error.projection), error)
-            return
+            return True
         self._beat_at = self._monotonic()
         if taken:
             self.verify()
+        return taken
 
     def _beat(self) -> bool:
         """Shows that it lives and how fresh the read models are, sees what others have done, and

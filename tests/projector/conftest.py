@@ -1,40 +1,33 @@
 """The stores that runners are tried over."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from eventcore.memory.read_store import MemoryReadStore
-from eventcore.memory.write_store import MemoryWriteStore
-from eventcore.sql.read_store import SqlReadStore
+from eventcore.sql.read_store import SqlReadStore, SqlReadStoreReader
 from eventcore.sql.sqlite import owner_engine, reader_engine
 from eventcore.sql.write_store import SqlWriteStore, SqlWriteStoreReader
-from tests.projector.examples import CountingProjection
-from tests.projector.scene import STORE_ID, Scene, Stores
+from tests.projector.scene import STORE_ID, Scene, Stores, a_scene_in_memory
 
 
 @pytest.fixture(params=["memory", "sqlite"])
 def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
     if request.param == "memory":
-        memory = MemoryWriteStore(store_id=STORE_ID)
-        yield Scene(Stores(memory, memory, MemoryReadStore()))
+        with closing(a_scene_in_memory()) as scene:
+            yield scene
         return
-    path = tmp_path / "write.db"
+    path, read_path = tmp_path / "write.db", tmp_path / "read.db"
     stores = Stores(
-        write=SqlWriteStore(owner_engine(path, durable=True), new_store_id=STORE_ID),
+        write=SqlWriteStore(owner_engine(path, durable=False), new_store_id=STORE_ID),
         reader=SqlWriteStoreReader(reader_engine(path)),
-        read=SqlReadStore(
-            owner_engine(tmp_path / "read.db", durable=False),
-            tables=[
-                *CountingProjection("first").tables,
-                *CountingProjection("second").tables,
-            ],
-            schema_version=1,
-        ),
+        read=SqlReadStore(owner_engine(read_path, durable=False)),
+        open_reader=lambda: SqlReadStoreReader(reader_engine(read_path)),
     )
     reader = stores.reader
-    yield Scene(stores)
+    with closing(Scene(stores)) as scene:
+        yield scene
     reader.close()
     stores.write.close()
     stores.read.close()

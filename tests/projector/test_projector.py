@@ -1,132 +1,23 @@
 """The projector at work: woken, patient with its stores, and open about its health."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from eventcore.checkpoints import Checkpoint
 from eventcore.errors import StartFailed, StoreBroken, StoreUnavailable
-from eventcore.memory.read_store import MemoryReadStore
-from eventcore.memory.write_store import MemoryWriteStore
+from eventcore.generations import Role
 from eventcore.process.lifecycle import Stop
 from eventcore.process.settings import load_settings
-from eventcore.threads import OwnThread
-from eventcore.wake import WakeReceiver
-from eventcore.write_store import WriteSnapshot
-from projector.bootstrap import Projector, serve
+from projector.bootstrap import serve
 from projector.settings import ProjectorSettings
 from tests.orders.examples import PLACED
-from tests.projector.examples import CountingProjection, FailingReadStore
+from tests.projector.running import a_projector
 from tests.support.envelopes import an_id
 from tests.support.eventually import eventually
-from tests.support.order_log import OrderLog
-from tests.support.rpc import LOCALHOST, channel_to
-
-
-class DelayedReader:
-    """A write store that is not made yet, until it is."""
-
-    def __init__(self, store: MemoryWriteStore) -> None:
-        self._store = store
-        self.is_made = True
-
-    @contextmanager
-    def snapshot(self) -> Iterator[WriteSnapshot]:
-        if not self.is_made:
-            raise StoreUnavailable
-        with self._store.snapshot() as snapshot:
-            yield snapshot
-
-    def close(self) -> None:
-        self._store.close()
-
-
-@dataclass(slots=True)
-class Running:
-    """A projector with two projections, at work."""
-
-    projector: Projector
-    reader: DelayedReader
-    log: OrderLog
-    read_store: FailingReadStore
-    wakes: WakeReceiver
-    first: CountingProjection
-    second: CountingProjection
-    stop: Stop
-    address: str = ""
-
-    async def start(self) -> None:
-        self.address = await self.projector.start(self.stop)
-
-    def position(self, projection: CountingProjection) -> int:
-        with self.read_store.begin() as unit:
-            checkpoint = unit.checkpoints.get(projection.name)
-            return -1 if checkpoint is None else checkpoint.position
-
-    async def is_serving(self, name: str) -> bool:
-        async with channel_to(self.address) as channel:
-            stub: Any = health_pb2_grpc.HealthStub(channel)
-            answer = await stub.Check(health_pb2.HealthCheckRequest(service=name))
-            return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
-
-    async def serving(self, name: str, *, becomes: bool) -> None:
-        async def is_so() -> bool:
-            return await self.is_serving(name) == becomes
-
-        await eventually(is_so)
-
-
-@asynccontextmanager
-async def a_projector(
-    folder: Path, *, poll_seconds: float = 1.0
-) -> AsyncIterator[Running]:
-    store = MemoryWriteStore(store_id=an_id())
-    reader = DelayedReader(store)
-    read_store = FailingReadStore(MemoryReadStore())
-    first, second = CountingProjection("first"), CountingProjection("second")
-    log = OrderLog(store)
-    thread = OwnThread("projector-test")
-    async with WakeReceiver(folder, "projector.wake") as wakes:
-        projector = Projector(
-            settings=load_settings(
-                ProjectorSettings,
-                {
-                    "projector_address": LOCALHOST,
-                    "projection_poll_seconds": poll_seconds,
-                },
-            ),
-            projections=[first, second],
-            write_store=reader,
-            read_store=read_store,
-            thread=thread,
-            wakes=wakes,
-            clock=lambda: log.now,
-            moved=lambda: None,
-            registry=CollectorRegistry(),
-        )
-        running = Running(
-            projector=projector,
-            reader=reader,
-            log=log,
-            read_store=read_store,
-            wakes=wakes,
-            first=first,
-            second=second,
-            stop=Stop(),
-        )
-        try:
-            yield running
-        finally:
-            await projector.stop()
-            await asyncio.to_thread(thread.close)
+from tests.support.rpc import LOCALHOST
 
 
 async def test_a_wake_up_brings_what_is_new(tmp_path: Path) -> None:
@@ -164,9 +55,11 @@ async def test_it_waits_for_the_write_store_to_be_made(tmp_path: Path) -> None:
             running.reader.is_made = True
             running.wakes.wake()
             await running.serving("projection.first", becomes=True)
+            await eventually(lambda: running.position(running.first) == 1)
         events = [line["event"] for line in logs]
-        assert events == ["waiting_for_the_write_store", "store_answers"]
-        assert running.position(running.first) == 1
+        assert events[0] == "waiting_for_the_write_store"
+        assert events.count("waiting_for_the_write_store") == 1
+        assert events.count("store_answers") == 1
 
 
 async def test_a_store_that_goes_away_is_waited_for(tmp_path: Path) -> None:
@@ -210,8 +103,13 @@ async def test_a_failing_projection_is_not_healthy_and_the_other_is(
 async def test_another_log_ends_the_process(tmp_path: Path) -> None:
     async with a_projector(tmp_path) as running:
         with running.read_store.begin() as unit:
-            of_another = Checkpoint(projection="first", store_id=an_id(), position=1)
-            unit.checkpoints.advance(of_another, expected_position=None)
+            lease = unit.register.acquire("first", owner="", now=0, expire_time=0)
+            assert lease is not None
+            unit.register.add_generation(
+                running.first.declared, role=Role.SERVING, now=0, reason="made"
+            )
+            of_another = Checkpoint(store_id=an_id(), position=1)
+            unit.generation(lease, 1).advance(of_another, expected_position=0)
             unit.commit()
         await running.start()
         await asyncio.wait_for(running.stop.wait(), timeout=10)

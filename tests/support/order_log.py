@@ -67,12 +67,20 @@ class OrderLog:
             )
         )
 
+    def append_orders(self, count: int, event: OrderEvent) -> list[EventEnvelope]:
+        """Appends the first event of so many orders, in one transaction."""
+        return self._append([an_order_append(an_id(), event) for _ in range(count)])
+
     def append_raw(self, append: StreamAppend) -> list[EventEnvelope]:
         """Appends whatever it is."""
+        return self._append([append])
+
+    def _append(self, appends: Sequence[StreamAppend]) -> list[EventEnvelope]:
         with self._store.begin() as unit:
-            envelopes = unit.events.append([append], now=self.now)
+            envelopes = unit.events.append(appends, now=self.now)
             unit.outbox.add([envelope.position for envelope in envelopes])
             unit.commit()
-        self._versions[append.stream.key] += len(append.events)
+        for append in appends:
+            self._versions[append.stream.key] += len(append.events)
         self.now += SECOND
         return envelopes
