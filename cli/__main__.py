@@ -14,6 +14,7 @@ COMMANDS = {
     "commands": "cli.failed_commands:commands",
     "pause": "cli.execution:pause",
     "resume": "cli.execution:resume",
+    "verify": "cli.verify:verify",
     "demo": "cli.demo.command:demo",
 }
 """Each is imported only when it is asked for: reading an order needs no server's code."""

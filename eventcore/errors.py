@@ -469,6 +469,11 @@ class GenerationBehind(EventCoreError):
 class CorruptLog(EventCoreError):
     """The log contradicts itself: a hole, or an event that is not the one it was."""
 
+    def __init__(self, message: str, *, position: int | None = None) -> None:
+        super().__init__(message)
+        self.position = position
+        """Of the event that is missing; None where something else is wrong."""
+
 
 class UnknownEvent(EventCoreError):
     """An event of a type or a schema version that this code does not know."""

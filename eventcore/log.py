@@ -46,10 +46,10 @@ def check_contiguous(
     expected = min(limit, head_position - after_position)
     for offset, position in enumerate(positions, start=1):
         if position != after_position + offset:
-            raise CorruptLog(
-                f"position {after_position + offset} is missing in the log"
-            )
+            raise _missing(after_position + offset)
     if len(positions) != expected:
-        raise CorruptLog(
-            f"position {after_position + len(positions) + 1} is missing in the log"
-        )
+        raise _missing(after_position + len(positions) + 1)
+
+
+def _missing(position: int) -> CorruptLog:
+    return CorruptLog(f"position {position} is missing in the log", position=position)

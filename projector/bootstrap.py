@@ -4,14 +4,18 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import structlog
 from prometheus_client import CollectorRegistry
 
+from contexts.orders.events import ORDER_CATEGORY
 from contexts.orders.read.admin_service import SERVICE, ProjectionAdminService
 from contexts.orders.read.registry import ORDER_PROJECTIONS
-from eventcore.errors import StoreUnavailable
+from contexts.orders.schemas import order_codec
+from eventcore.errors import StartFailed, StoreUnavailable
 from eventcore.messages import Instant
 from eventcore.process.clock import now
 from eventcore.process.data_dir import (
@@ -41,7 +45,9 @@ from projector.administration import StoredAdministration
 from projector.comparison import Comparisons
 from projector.follow import Follow
 from projector.runner import ProjectionRunner
+from projector.scratch import Scratch
 from projector.settings import ProjectorSettings
+from projector.verification import OnProgress, Report, Verification
 
 PROJECTIONS: Sequence[Projection] = (*ORDER_PROJECTIONS,)
 """All read models. A bounded context adds its own in this line."""
@@ -219,3 +225,46 @@ async def serve(settings: ProjectorSettings, stop: Stop) -> None:
         )
         await stop.wait()
         log.info("draining")
+
+
+def verify(
+    data_dir: Path, *, scratch_dir: Path | None, on_progress: OnProgress
+) -> Report:
+    """Verifies the stores in a folder, also while processes are at work on them. Blocking.
+
+    Args:
+        data_dir: Where they are.
+        scratch_dir: Where the read models are folded again, which takes as much room as they do;
+            None is where the system keeps what is temporary.
+        on_progress: Told of each step.
+
+    Raises:
+        StartFailed: they are of a newer release, or there is no write store.
+        StoreUnavailable: a store does not answer.
+    """
+    path = data_dir / WRITE_DB
+    if not path.exists():
+        raise StartFailed(
+            f"there is no {path}: name the folder of the databases with --data-dir"
+        )
+    with ExitStack() as stack:
+        beside = stack.enter_context(
+            TemporaryDirectory(prefix="orderes-verify-", dir=scratch_dir)
+        )
+        write_store = SqlWriteStoreReader(reader_engine(path))
+        stack.callback(write_store.close)
+        read_store = SqlReadStoreReader(reader_engine(data_dir / READ_DB))
+        stack.callback(read_store.close)
+        scratch_path = Path(beside) / READ_DB
+        scratch = SqlReadStore(owner_engine(scratch_path, durable=False))
+        stack.callback(scratch.close)
+        scratch_reader = SqlReadStoreReader(reader_engine(scratch_path))
+        stack.callback(scratch_reader.close)
+        return Verification(
+            projections=PROJECTIONS,
+            decoders={ORDER_CATEGORY: order_codec.decode},
+            write_store=write_store,
+            read_store=read_store,
+            scratch=Scratch(scratch, scratch_reader),
+            on_progress=on_progress,
+        ).run()
