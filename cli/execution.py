@@ -3,7 +3,8 @@
 import click
 from rich.markup import escape
 
-from cli.administration import Administering, administers, reason_option
+from cli.administration import Administering, administers
+from cli.operating import reason_option
 from cli.output import console, json_text
 from cli.program import own_command
 from orderes.v1.write_admin_service_pb2 import (

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 import click
 from rich.markup import escape
 
-from cli.administration import Administering, administers, reason_option
+from cli.administration import Administering, administers
+from cli.operating import reason_option
 from cli.output import (
     console,
     json_text,

@@ -19,6 +19,7 @@ F = TypeVar("F", bound=Callable[..., None])
 WRITE_ADDRESS = "127.0.0.1:50051"
 READ_ADDRESS = "127.0.0.1:50052"
 ADMIN_ADDRESS = "127.0.0.1:50054"
+PROJECTOR_ADDRESS = "127.0.0.1:50053"
 TIMEOUT_SECONDS = 15.0
 """Longer than the 10 s that a server waits by default, so that its answer is heard."""
 WAIT_SECONDS_MAX = 30.0
@@ -74,25 +75,6 @@ def connection_options(function: F) -> F:
             help="Where the read server listens.",
         ),
         call_options("; more if --max-wait-seconds needs it"),
-    )
-
-
-def admin_options(function: F) -> F:
-    """Where the write server listens for operators, and what every call carries."""
-    return with_options(
-        function,
-        shared_option(
-            "--admin-address",
-            # The setting of the server: where both are told, they agree.
-            envvar="ORDERES_WRITE_ADMIN_ADDRESS",
-            show_envvar=True,
-            default=ADMIN_ADDRESS,
-            show_default=True,
-            metavar="HOST:PORT",
-            help="Where the write server listens for operators.",
-        ),
-        call_options(""),
-        json_option,
     )
 
 
