@@ -15,6 +15,7 @@ COMMANDS = {
     "pause": "cli.execution:pause",
     "resume": "cli.execution:resume",
     "verify": "cli.verify:verify",
+    "projections": "cli.projections.command:projections",
     "demo": "cli.demo.command:demo",
 }
 """Each is imported only when it is asked for: reading an order needs no server's code."""

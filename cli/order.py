@@ -3,6 +3,7 @@
 import click
 
 from cli.command_record import command
+from cli.groups import InOrder
 from cli.order_commands import (
     add_line,
     cancel,
@@ -32,14 +33,6 @@ SUBCOMMANDS = (
     history,
     command,
 )
-
-
-class InOrder(click.Group):
-    """A group that lists its commands in the order of an order's life."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """The names, as they were added."""
-        return list(self.commands)
 
 
 @click.group("order", cls=InOrder)

@@ -1,7 +1,9 @@
 """Answers as people and programs read them."""
 
+import datetime as dt
 import errno
 import os
+import select
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -24,6 +26,7 @@ FOLDED_WIDTH_MIN = 12
 """Columns that a folded column of a table keeps, however narrow the terminal is."""
 GAP_WIDTH = 3
 """Between two columns of a table."""
+SECONDS_IN_MINUTE = 60
 
 _ORDER_STATES: dict[int, str] = {number: name for name, number in OrderState.items()}
 _CANCEL_REASONS: dict[int, str] = {
@@ -74,9 +77,47 @@ def json_text(message: Message) -> str:
     )
 
 
+def json_line(message: Message) -> str:
+    """The same on one line, for an output that goes on."""
+    return MessageToJson(
+        message,
+        indent=None,
+        preserving_proto_field_name=True,
+        always_print_fields_with_no_presence=True,
+    )
+
+
+def reader_is_gone() -> bool:
+    """Whether what is written to stdout would reach nobody, as after `| head`."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except OSError:  # It has no file behind it.
+        return False
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
+def forget_reader() -> None:
+    """Sends what is still to be written nowhere, after an error of writing it.
+
+    What is buffered would fail again at exit, and turn the exit code into 120.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
 def time_text(time: Timestamp) -> str:
     """A time to the second, in UTC."""
     return time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def span_text(seconds: float) -> str:
+    """A span of time: `12.3 s`, and from a minute on `1:02:03`."""
+    if seconds < SECONDS_IN_MINUTE:
+        return f"{seconds:.1f} s"
+    return str(dt.timedelta(seconds=round(seconds)))
 
 
 def state_text(order: Order) -> str:
@@ -89,9 +130,17 @@ def payment_text(order: Order) -> str:
     return enum_text(_PAYMENT_STATES, order.payment_state, "PAYMENT_STATE_")
 
 
-def print_order(order: Order, read_info: ReadInfo) -> None:
-    """Shows one order with its lines, its payments and its way."""
+def print_order(order: Order, read_info: ReadInfo, *, as_of: str = "") -> None:
+    """Shows one order with its lines, its payments and its way.
+
+    Args:
+        order: The order.
+        read_info: How fresh it is.
+        as_of: When it was so, in words; empty for now.
+    """
     out = console()
+    if as_of:
+        out.print(f"[bold]As it was {as_of}:[/bold]")
     print_facts(out, _order_facts(order))
     lines = table("~product", "#quantity", "#unit price")
     for line in order.lines:
@@ -144,12 +193,18 @@ def print_page_end(next_page_token: str) -> None:
 
 
 def print_read_info(read_info: ReadInfo) -> None:
-    """Says how fresh an answer is."""
+    """Says how fresh an answer is, and that it is stale, if it is."""
+    out = console()
     lag = read_info.lag.ToTimedelta().total_seconds()
-    freshness = "up to date" if not lag else f"last known complete {lag:.1f} s ago"
-    console().print(
-        f"\n[dim]read at position {read_info.position}, {freshness}[/dim]",
-    )
+    if lag:
+        freshness = f"last known complete {lag:.1f} s ago"
+    elif read_info.stale:  # It is behind a position that came a moment ago.
+        freshness = "last known complete less than 2 s ago"
+    else:
+        freshness = "up to date"
+    out.print(f"\n[dim]read at position {read_info.position}, {freshness}[/dim]")
+    if read_info.stale:
+        out.print("[yellow]Stale: it is older than was asked for.[/yellow]")
 
 
 def print_facts(out: Console, rows: Iterable[tuple[str, str]]) -> None:

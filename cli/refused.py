@@ -34,7 +34,12 @@ FLAGS: Mapping[str, str] = {
     "options.lane": "--lane",
     "options.validate_only": "--validate-only",
     "consistency.min_position": "--min-position",
+    "consistency.max_staleness": "--max-staleness-seconds",
     "consistency.max_wait": "--max-wait-seconds",
+    "consistency.allow_stale": "--allow-stale",
+    "consistency.store_id": "--store-id",
+    "version": "--as-of-version",
+    "time": "--as-of-time",
     "states": "--state",
     "placed_since": "--placed-since",
     "placed_before": "--placed-before",
@@ -44,6 +49,15 @@ FLAGS: Mapping[str, str] = {
     "x-correlation-id": "--correlation-id",
     "max_wait": "--max-wait-seconds",
     "command_ids": "COMMAND_ID",
+    "since_day": "--since",
+    "until_day": "--until",
+    "after_position": "--after-position",
+    "order_ids": "--order",
+    "event_types": "--type",
+    "checkpoint_interval": "--mark-seconds",
+    "store_id": "--store-id",
+    "name": "NAME",
+    "skip_position": "--skip-position",
 }
 """Which flag a field of a request is typed with."""
 
@@ -56,9 +70,10 @@ NEXT_STEPS: Mapping[str, str] = {
     "VERSION_MISMATCH": "read it (`{look}`), decide again, and send a new command.",
     "RULE_VIOLATED": "see where the order is (`{look}`). This answer is stored with "
     "its command_id: another attempt needs a new one.",
-    "STORE_MISMATCH": "the data is another than before: leave --min-position out.",
-    "PROJECTION_LAGGING": "{wait}ask again; if it lasts, see whether the projector "
-    "runs.",
+    "STORE_MISMATCH": "the data is another than before: leave --store-id and the "
+    "position out.",
+    "PROJECTION_LAGGING": "{wait}ask again; if it lasts, `{program} projections` shows "
+    "why.",
     "SHUTTING_DOWN": "{wait}send {again}.",
     "STORE_UNAVAILABLE": "{wait}send {again}: what became of it is not known.",
     "INTERNAL": "the server's log tells more under the correlation_id. What became of "
@@ -90,6 +105,7 @@ NEXT_STEPS_OF_QUERIES: Mapping[str, str] = {
     "placing it, give the --min-position that its receipt shows.",
     "STORE_UNAVAILABLE": "{wait}ask again.",
     "SHUTTING_DOWN": "{wait}ask again.",
+    "TOO_MANY_CALLS": "{wait}ask again.",
     "INTERNAL": "the server's log tells more under the correlation_id.",
 }
 """Where a query wants another next step than a command."""
@@ -134,6 +150,8 @@ class Sent:
     order_id: str = ""
     flags: Mapping[str, str] = field(default_factory=dict)
     """Where fields are typed otherwise than `FLAGS` says."""
+    next_steps: Mapping[str, str] = field(default_factory=dict)
+    """Where the next step is another than for others of its kind."""
 
 
 class Refused(click.ClickException):
@@ -151,6 +169,14 @@ class Refused(click.ClickException):
             click.echo(json_text(self.failure.status), err=True)
         else:
             print_failure(self.failure, self.sent)
+
+
+def may_pass(failure: Failure) -> bool:
+    """Whether the same call may succeed later, without anybody mending anything."""
+    if failure.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        # Without a reason of the service it is too much for the library, and stays so.
+        return bool(failure.reason)
+    return failure.code in NO_ANSWER
 
 
 def print_failure(failure: Failure, sent: Sent) -> None:
@@ -200,7 +226,8 @@ def flag_of(fault: FieldFault, sent: Sent) -> str:
 
 def next_step(failure: Failure, sent: Sent) -> str:
     """What to do about a failure."""
-    step = _steps(sent).get(failure.reason) or NEXT_STEPS_OF_CODES.get(
+    steps = {**_steps(sent), **sent.next_steps}
+    step = steps.get(failure.reason) or NEXT_STEPS_OF_CODES.get(
         failure.code, "see the server's log."
     )
     repeat = f"--command-id {sent.command_id}"

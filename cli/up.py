@@ -1,7 +1,6 @@
 """`orderes up`: the three processes under one supervisor."""
 
 import asyncio
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from functools import partial
 import click
 
 from cli.banner import print_banner
+from cli.output import forget_reader
 from cli.readiness import until_serving
 from cli.supervisor import CannotStart, ChildSpec, Supervisor
 from cli.up_settings import (
@@ -131,7 +131,4 @@ def _going_on_unread() -> Iterator[None]:
     try:
         yield
     except OSError:
-        # What is still buffered would fail again at exit, and turn its code into 120.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        forget_reader()

@@ -1,4 +1,4 @@
-"""The `orderes order` command against a scripted server."""
+"""The `orderes` command against a scripted server."""
 
 from collections.abc import Iterator
 
@@ -27,3 +27,12 @@ def run(server: ScriptedServer) -> Run:
         return CliRunner().invoke(main, ["order", *addresses, *words])
 
     return run_order
+
+
+@pytest.fixture
+def project(server: ScriptedServer) -> Run:
+    def run_projections(*words: str) -> Result:
+        address = ("--projector-address", server.address)
+        return CliRunner().invoke(main, ["projections", *words, *address])
+
+    return run_projections

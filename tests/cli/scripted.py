@@ -1,10 +1,11 @@
 """A server that answers what a test tells it to, and remembers what it was sent."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 import grpc
@@ -22,6 +23,10 @@ WIRE_ROUNDING_SECONDS = 0.5
 """gRPC rounds a deadline up on the wire, by less than this."""
 
 CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+Step = Message | Event
+"""What a stream does next: sends a message, refuses by a `google.rpc.Status`, or waits until
+the event is set or the client is gone."""
 
 Run = Callable[..., Result]
 """Runs `orderes order` with these words against the scripted server."""
@@ -75,6 +80,8 @@ class ScriptedServer:
     address: str = ""
     answers: dict[str, list[Message]] = field(default_factory=dict)
     """By name of the method; a `google.rpc.Status` refuses."""
+    streams: dict[str, list[Sequence[Step]]] = field(default_factory=dict)
+    """What each call of a method streams, the last for ever."""
     requests: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     metadata: dict[str, str] = field(default_factory=dict)
     """Of the newest call."""
@@ -85,18 +92,41 @@ class ScriptedServer:
         self, method: str, request: bytes, context: grpc.ServicerContext
     ) -> bytes:
         """Answers one call."""
+        self._remember(method, request, context)
+        answers = self.answers[method]
+        message = answers.pop(0) if len(answers) > 1 else answers[0]
+        _refuse_by(message, context)
+        return message.SerializeToString()
+
+    def stream(
+        self, method: str, request: bytes, context: grpc.ServicerContext
+    ) -> Iterator[bytes]:
+        """Answers one call with a stream."""
+        self._remember(method, request, context)
+        streams = self.streams[method]
+        for step in streams.pop(0) if len(streams) > 1 else streams[0]:
+            if not isinstance(step, Event):
+                _refuse_by(step, context)
+                yield step.SerializeToString()
+            elif context.add_callback(step.set):
+                step.wait()
+
+    def _remember(
+        self, method: str, request: bytes, context: grpc.ServicerContext
+    ) -> None:
         self.requests[method].append(request)
         self.metadata = {
             str(key): str(value) for key, value in context.invocation_metadata()
         }
         self.seconds_left = context.time_remaining() or 0.0
-        answers = self.answers[method]
-        message = answers.pop(0) if len(answers) > 1 else answers[0]
-        if isinstance(message, status_pb2.Status):
-            packed = (DETAILS_KEY, message.SerializeToString())
-            context.set_trailing_metadata((packed, (PUSHBACK_KEY, PUSHBACK)))
-            context.abort(CODES[message.code], message.message)
-        return message.SerializeToString()
+
+
+def _refuse_by(message: Message, context: grpc.ServicerContext) -> None:
+    """Ends the call if the message is a status."""
+    if isinstance(message, status_pb2.Status):
+        packed = (DETAILS_KEY, message.SerializeToString())
+        context.set_trailing_metadata((packed, (PUSHBACK_KEY, PUSHBACK)))
+        context.abort(CODES[message.code], message.message)
 
 
 class _Handlers(grpc.GenericRpcHandler):
@@ -107,6 +137,12 @@ class _Handlers(grpc.GenericRpcHandler):
         self, handler_call_details: grpc.HandlerCallDetails
     ) -> "grpc.RpcMethodHandler[Any, Any] | None":
         method = str(handler_call_details.method).rpartition("/")[2]
+
+        def stream(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+            return self._script.stream(method, request, context)
+
+        if method in self._script.streams:
+            return grpc.unary_stream_rpc_method_handler(stream)
         if method not in self._script.answers:
             return None
 
@@ -117,11 +153,11 @@ class _Handlers(grpc.GenericRpcHandler):
 
 
 @contextmanager
-def scripted_server() -> Iterator[ScriptedServer]:
-    """A scripted server on a port of its own."""
+def scripted_server(address: str = "127.0.0.1:0") -> Iterator[ScriptedServer]:
+    """A scripted server, on a port of its own unless it is given an address."""
     script = ScriptedServer()
     server = grpc.server(ThreadPoolExecutor(2), handlers=[_Handlers(script)])
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port(address)
     script.address = f"127.0.0.1:{port}"
     server.start()
     try:

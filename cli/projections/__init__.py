@@ -1,0 +1,1 @@
+"""`orderes projections`: the read models, for operators of the projector."""
