@@ -12,8 +12,9 @@ from google.protobuf.message import Message
 
 from cli.client import Server
 from cli.exchange import exchange
+from cli.freshness import consistency_of, freshness_options, waits
 from cli.output import json_text
-from cli.parameters import POSITION_MAX, SECONDS, VERSION_MAX, choices
+from cli.parameters import SECONDS, VERSION_MAX, choices
 from cli.receipt import print_receipt
 from cli.refused import Sent
 from cli.servers import duration_of, server_of
@@ -131,6 +132,8 @@ class Asking:
         show: Callable[[ResponseT], None],
         *,
         order_id: str = "",
+        flags: Mapping[str, str] | None = None,
+        next_steps: Mapping[str, str] | None = None,
     ) -> None:
         """Asks, and shows the answer.
 
@@ -141,6 +144,8 @@ class Asking:
             address=self.server.address,
             address_flag="--read-address",
             order_id=order_id,
+            flags=flags or {},
+            next_steps=next_steps or {},
         )
         response = exchange(
             self.server,
@@ -211,18 +216,7 @@ def asks_query(function: Callable[Concatenate[Asking, P], None]) -> Callable[P, 
 
     return with_options(
         run,
-        shared_option(
-            "--min-position",
-            type=click.IntRange(0, POSITION_MAX),
-            metavar="N",
-            help="Answer only with everything up to this position, as a receipt shows "
-            "it: read your own write.",
-        ),
-        shared_option(
-            "--max-wait-seconds",
-            type=SECONDS,
-            help="How long to wait for --min-position.  [default: 2]",
-        ),
+        freshness_options,
         connection_options,
         json_option,
     )
@@ -255,18 +249,10 @@ def _sending(ctx: click.Context) -> Sending:
 
 
 def _asking(ctx: click.Context) -> Asking:
-    min_position = kept(ctx, "min_position")
-    max_wait_seconds = kept(ctx, "max_wait_seconds")
-    consistency = None
-    if min_position is not None:
-        consistency = Consistency(
-            min_position=min_position, max_wait=duration_of(max_wait_seconds)
-        )
-    elif max_wait_seconds is not None:
-        raise click.UsageError("--max-wait-seconds waits for --min-position: give both")
+    consistency = consistency_of(ctx)
     return Asking(
-        # The server has waited already: its "not yet" is the answer.
-        server=server_of(ctx, "read_address", retrying=consistency is None),
+        # A server that has waited already has given its answer, if it is "not yet".
+        server=server_of(ctx, "read_address", retrying=not waits(consistency)),
         consistency=consistency,
         as_json=kept(ctx, "as_json"),
     )

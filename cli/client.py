@@ -2,16 +2,17 @@
 
 import ipaddress
 import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import grpc
 from google.protobuf.message import Message
 
 RequestT = TypeVar("RequestT", bound=Message)
 ResponseT = TypeVar("ResponseT")
+ResponseT_co = TypeVar("ResponseT_co", covariant=True)
 StubT = TypeVar("StubT")
 
 ATTEMPTS_MAX = 5
@@ -47,6 +48,15 @@ WITHOUT_PROXY: tuple[tuple[str, str | int], ...] = (("grpc.enable_http_proxy", 0
 """Options of a channel to this machine: no proxy that http_proxy names could reach it."""
 
 
+class CallIterator(Protocol[ResponseT_co]):
+    """A stream of answers that is under way."""
+
+    def __iter__(self) -> Iterator[ResponseT_co]: ...
+
+    def cancel(self) -> object:
+        """Ends it; who reads it gets CANCELLED."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
     """A server as a client sees it."""
@@ -69,12 +79,32 @@ class Server:
         Raises:
             grpc.RpcError: the server refused, or did not answer.
         """
-        metadata = (
-            (("x-correlation-id", self.correlation_id),) if self.correlation_id else ()
-        )
         with self._channel() as channel:
             call = method(make_stub(channel))
-            return call(request, timeout=self.timeout_seconds, metadata=metadata)
+            return call(request, timeout=self.timeout_seconds, metadata=self._metadata)
+
+    @contextmanager
+    def stream(
+        self,
+        make_stub: Callable[[grpc.Channel], StubT],
+        method: Callable[[StubT], "grpc.UnaryStreamMultiCallable[RequestT, ResponseT]"],
+        request: RequestT,
+    ) -> Iterator[CallIterator[ResponseT]]:
+        """Opens a stream on a channel of its own; it has no deadline, and is cancelled
+        at the end. Reading it raises grpc.RpcError where the server refused or is gone.
+        """
+        with self._channel() as channel:
+            call = method(make_stub(channel))(request, metadata=self._metadata)
+            try:
+                yield call
+            finally:
+                call.cancel()
+
+    @property
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        if not self.correlation_id:
+            return ()
+        return (("x-correlation-id", self.correlation_id),)
 
     def _channel(self) -> AbstractContextManager[grpc.Channel]:
         return grpc.insecure_channel(

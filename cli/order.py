@@ -16,6 +16,8 @@ from cli.order_commands import (
     ship,
 )
 from cli.order_queries import get, history, list_orders
+from cli.order_totals import customer, sales
+from cli.order_watch import watch
 from cli.shared_options import command_id_option, connection_options
 
 SUBCOMMANDS = (
@@ -31,6 +33,9 @@ SUBCOMMANDS = (
     get,
     list_orders,
     history,
+    watch,
+    customer,
+    sales,
     command,
 )
 

@@ -6,7 +6,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from cli.calls import Asking, asks_query
 from cli.history import print_history
 from cli.output import print_order, print_orders
-from cli.parameters import TIME, choices
+from cli.parameters import TIME, VERSION_MAX, choices
 from cli.shared_options import paging_options
 from orderes.v1.order_pb2 import OrderState
 from orderes.v1.query_service_pb2 import (
@@ -15,19 +15,65 @@ from orderes.v1.query_service_pb2 import (
     ListOrdersRequest,
 )
 
+OF_THE_PAST = {
+    "ORDER_NOT_FOUND": "it may be younger than that time: see `{look}`, or look at the "
+    "id.",
+}
+"""What to do where an order is not found in the past."""
+
 
 @click.command("get")
 @click.argument("order_id")
+@click.option(
+    "--as-of-version",
+    type=click.IntRange(0, VERSION_MAX),
+    metavar="N",
+    help="As it was after its first N events.",
+)
+@click.option(
+    "--as-of-time",
+    type=TIME,
+    help="As it was at this time, like 2026-11-23T09:00:00.5Z. The times that are shown "
+    "have no fraction: what is shown with 09:00:00 was stored within that second.",
+)
 @asks_query
-def get(asking: Asking, order_id: str) -> None:
-    """Show an order."""
-    request = GetOrderRequest(order_id=order_id, consistency=asking.consistency)
+def get(
+    asking: Asking,
+    order_id: str,
+    *,
+    as_of_version: int | None,
+    as_of_time: Timestamp | None,
+) -> None:
+    """Show an order as it is, or as it was."""
+    if as_of_version is not None and as_of_time is not None:
+        raise click.UsageError(
+            "--as-of-version and --as-of-time name different moments: give one of them"
+        )
+    request = GetOrderRequest(
+        order_id=order_id, consistency=asking.consistency, time=as_of_time
+    )
+    if as_of_version is not None:
+        request.version = as_of_version
     asking.ask(
         lambda queries: queries.GetOrder,
         request,
-        lambda response: print_order(response.order, response.read_info),
+        lambda response: print_order(
+            response.order, response.read_info, as_of=_as_of_text(request)
+        ),
         order_id=order_id,
+        next_steps=OF_THE_PAST if as_of_time is not None else None,
     )
+
+
+def _as_of_text(request: GetOrderRequest) -> str:
+    """The moment that was asked for, in words; empty for now."""
+    match request.WhichOneof("as_of"):
+        case "version":
+            return f"after its event {request.version:,}"
+        case "time":
+            return f"at {request.time.ToJsonString()}"
+        case _:
+            return ""
 
 
 @click.command("list")

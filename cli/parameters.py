@@ -9,7 +9,7 @@ from typing import Any
 import click
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from cli.money import format_money, parse_money
+from cli.money import MINOR_UNITS_MAX, format_money, parse_money
 from orderes.type.v1.money_pb2 import Money
 from orderes.v1.order_pb2 import OrderLine
 
@@ -95,6 +95,21 @@ class TimeParameter(click.ParamType[Timestamp]):
         return timestamp
 
 
+class DayParameter(click.ParamType[str]):
+    """A day such as `2026-11-23`, UTC."""
+
+    name = "day"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Reads the day."""
+        try:
+            return dt.date.fromisoformat(str(value)).isoformat()
+        except ValueError:
+            self.fail(f"{value!r} is not a day: write it like 2026-11-23", param, ctx)
+
+
 class SecondsParameter(click.FloatRange):
     """A span of time in seconds, more than 0."""
 
@@ -155,9 +170,16 @@ def money_text(money: Money) -> str:
     return format_money(money.minor_units, money.currency_code)
 
 
+def sum_text(money: Money) -> str:
+    """A sum as people read it: the largest that there is stands for all beyond it."""
+    beyond = "at least " if money.minor_units == MINOR_UNITS_MAX else ""
+    return f"{beyond}{money_text(money)}"
+
+
 MONEY = MoneyParameter()
 ORDER_LINE = OrderLineParameter()
 TIME = TimeParameter()
+DAY = DayParameter()
 SECONDS = SecondsParameter()
 COMMAND_ID = CommandIdParameter()
 CORRELATION_ID = CorrelationIdParameter()

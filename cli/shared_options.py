@@ -65,17 +65,32 @@ def connection_options(function: F) -> F:
             metavar="HOST:PORT",
             help="Where the write server listens.",
         ),
-        shared_option(
-            "--read-address",
-            envvar="ORDERES_READ_ADDRESS",
-            show_envvar=True,
-            default=READ_ADDRESS,
-            show_default=True,
-            metavar="HOST:PORT",
-            help="Where the read server listens.",
-        ),
+        read_address_option,
         call_options("; more if --max-wait-seconds needs it"),
     )
+
+
+def read_address_option(function: F) -> F:
+    """Where the read server is."""
+    return shared_option(
+        "--read-address",
+        envvar="ORDERES_READ_ADDRESS",
+        show_envvar=True,
+        default=READ_ADDRESS,
+        show_default=True,
+        metavar="HOST:PORT",
+        help="Where the read server listens.",
+    )(function)
+
+
+def correlation_id_option(function: F) -> F:
+    """The name of the flow, for whoever reads logs."""
+    return shared_option(
+        "--correlation-id",
+        type=CORRELATION_ID,
+        metavar="ID",
+        help="The business flow that this belongs to.  [default: the server's]",
+    )(function)
 
 
 def call_options(or_more: str) -> Callable[[F], F]:
@@ -88,12 +103,7 @@ def call_options(or_more: str) -> Callable[[F], F]:
     def add(function: F) -> F:
         return with_options(
             function,
-            shared_option(
-                "--correlation-id",
-                type=CORRELATION_ID,
-                metavar="ID",
-                help="The business flow that this belongs to.  [default: the server's]",
-            ),
+            correlation_id_option,
             shared_option(
                 "--timeout-seconds",
                 type=SECONDS,
