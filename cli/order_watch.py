@@ -5,7 +5,6 @@ from contextlib import closing
 from functools import partial
 
 import click
-from rich.markup import escape
 
 from cli.fitting import print_prose, print_typed, printable
 from cli.freshness import store_id_option
@@ -160,9 +159,9 @@ class _Showing:
         place = f"{place}  v{event.order_version}"
         what = f"{event.type}  {happened(event)}".rstrip()
         if self._out.width >= WIDE:
-            self._out.print(escape(printable(f"{place}  {what}")))
+            click.echo(printable(f"{place}  {what}"))
         else:
-            self._out.print(escape(printable(place)))
+            click.echo(printable(place))
             print_prose(self._out, what, indent=HAPPENED_INDENT)
 
     def _show_mark(self, mark: WatchMark) -> None:

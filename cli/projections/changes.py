@@ -23,9 +23,9 @@ from orderes.v1.projection_admin_service_pb2 import (
 @reason_option
 @projects
 def pause(projecting: Projecting, name: str, reason: str) -> None:
-    """Stop a projection, and a rebuild of it; queries get what it has.
+    """Stop a projection, and a rebuild of it, until it is resumed.
 
-    It outlasts restarts, until `orderes projections resume`.
+    Queries get what it has. It outlasts restarts.
     """
     answer = projecting.ask(
         lambda admin: admin.PauseProjection,
@@ -49,7 +49,7 @@ def pause(projecting: Projecting, name: str, reason: str) -> None:
 def resume(
     projecting: Projecting, name: str, *, skip_position: int | None, reason: str
 ) -> None:
-    """Go on with a projection, or its rebuild, that is paused or has stopped."""
+    """Go on with what is paused, or has stopped on an event."""
     answer = projecting.ask(
         lambda admin: admin.ResumeProjection,
         ResumeProjectionRequest(
@@ -68,7 +68,10 @@ def resume(
 @reason_option
 @projects
 def cancel(projecting: Projecting, name: str, reason: str) -> None:
-    """Give up a rebuild that is under way; what serves goes on serving."""
+    """Give up a rebuild that is under way.
+
+    What serves goes on serving.
+    """
     answer = projecting.ask(
         lambda admin: admin.CancelRebuild,
         CancelRebuildRequest(name=name, reason=reason),
@@ -82,7 +85,10 @@ def cancel(projecting: Projecting, name: str, reason: str) -> None:
 @reason_option
 @projects
 def roll_back(projecting: Projecting, name: str, reason: str) -> None:
-    """Switch back to the generation before the last rebuild, while it is kept."""
+    """Switch back to the generation before the last rebuild.
+
+    It is kept for a while, and shown with the time until then.
+    """
     answer = projecting.ask(
         lambda admin: admin.RollBackProjection,
         RollBackProjectionRequest(name=name, reason=reason),

@@ -95,8 +95,8 @@ class Following:
         Raises:
             Refused: the projector said no, or was away for too long.
         """
-        # The rebuild of a short log may have ended before anybody looked.
-        generation = self._begun.rebuild.generation or self._begun.generation
+        # Of a short log there may be no rebuild any more: then anything that serves is it.
+        generation = self._begun.rebuild.generation
         seen = self._begun
         while (outcome := outcome_of(seen, generation)) is None:
             self._show(seen)

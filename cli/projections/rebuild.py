@@ -29,10 +29,10 @@ from orderes.v1.projection_admin_service_pb2 import (
 @reason_option
 @projects
 def rebuild(projecting: Projecting, name: str, *, no_wait: bool, reason: str) -> None:
-    """Build a projection anew beside the one that serves, and switch to it.
+    """Build a projection anew, and switch to it.
 
-    Queries go on meanwhile. It is compared with what serves before it takes over.
-    Ctrl-C leaves it running.
+    It is made beside what serves, and compared with it before it takes over; queries go
+    on meanwhile. Ctrl-C leaves it running.
     """
     answer = projecting.ask(
         lambda admin: admin.RebuildProjection,
