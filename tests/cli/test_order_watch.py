@@ -465,16 +465,22 @@ def a_process(server: ScriptedServer, *flags: str) -> StartedProcess:
 def test_an_interrupt_is_no_failure_and_says_where_to_go_on(
     server: ScriptedServer,
 ) -> None:
-    server.streams["WatchOrders"] = [[a_mark(7), an_event(8), Event()]]
+    caught_up = a_mark(8, caught_up=True)
+    server.streams["WatchOrders"] = [[a_mark(7), an_event(8), caught_up, Event()]]
 
     with a_process(server, "--customer", "it's me", "--type", "T") as process:
-        process.wait_for_line(ORDER_ID)
+        # Only what follows an event says that it is done with.
+        wait_until(
+            lambda: "caught up at position 8" in process.errors,
+            seconds_max=SECONDS_MAX,
+            what="the mark is shown",
+        )
         process.popen.send_signal(signal.SIGINT)
         code = process.wait(seconds_max=SECONDS_MAX)
 
     assert code == 0
     words = " ".join(process.errors.split())
-    assert words.startswith("Seen up to position 8. Go on from there:")
+    assert "Seen up to position 8. Go on from there:" in words
     assert words.endswith(
         "order watch --after-position 8 --customer 'it'\"'\"'s me' --type T "
         f"--store-id {STORE_ID} --read-address {server.address}"
