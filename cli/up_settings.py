@@ -69,7 +69,7 @@ PROCESSES = (
         settings_class=ProjectorSettings,
         address="projector_address",
         metrics_address="projector_metrics_address",
-        services=("projection.orders", "projection.order_events"),
+        services=("orderes.v1.ProjectionAdminService",),
     ),
     ProcessKind(
         name="read server",

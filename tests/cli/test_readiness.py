@@ -12,8 +12,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cli.readiness import until_serving
 from cli.up_settings import PROCESSES
-from orderes.v1 import command_service_pb2, query_service_pb2
-from projector.bootstrap import PROJECTIONS, health_name
+from orderes.v1 import (
+    command_service_pb2,
+    projection_admin_service_pb2,
+    query_service_pb2,
+)
 from tests.support.processes import free_address
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -89,4 +92,8 @@ def test_each_process_is_asked_for_all_that_it_serves() -> None:
     queries = query_service_pb2.DESCRIPTOR.services_by_name["QueryService"]
     assert write == (commands.full_name,)
     assert read == (queries.full_name,)
-    assert projector == tuple(health_name(made.name) for made in PROJECTIONS)
+    operators = projection_admin_service_pb2.DESCRIPTOR.services_by_name[
+        "ProjectionAdminService"
+    ]
+    # Not for its projections: one that stands still does not keep the others from being used.
+    assert projector == (operators.full_name,)
