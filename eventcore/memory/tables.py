@@ -53,6 +53,9 @@ class Tables:
     log: list[EventEnvelope] = field(default_factory=list)
     streams: dict[StreamId, list[EventEnvelope]] = field(default_factory=dict)
     outbox: list[int] = field(default_factory=list)
+    """Every position that was ever in it, in order."""
+    outbox_pruned: int = 0
+    """How many of them, the lowest, were taken out."""
     journal: Versions[str, JournalRow] = field(default_factory=Versions)
     requested: list[str] = field(default_factory=list)
     """The ids of the commands that were stored with a request: few, beside all of them."""

@@ -1,12 +1,13 @@
 """The write store in memory."""
 
 import threading
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from eventcore.errors import StreamConflict
 from eventcore.event_store import StreamAppend
-from eventcore.log import check_contiguous, place
+from eventcore.log import check_contiguous, is_pruned, place
 from eventcore.memory.journal import MemoryJournal
 from eventcore.memory.tables import Tables
 from eventcore.messages import EventEnvelope, Instant, LogHead, StreamId
@@ -82,34 +83,47 @@ class MemoryEvents:
 
 
 class MemoryOutbox:
-    """The outbox as of a moment, and what a unit of work has put into it."""
+    """The outbox as of a moment, and what a unit of work has put into it and taken out of it."""
 
     def __init__(self, tables: Tables, events: MemoryEvents) -> None:
+        self._begin = tables.outbox_pruned
         self._length = len(tables.outbox)
         self._tables = tables
         self._events = events
         self.added: list[int] = []
+        self.pruned = 0
 
     def read(self, *, after_position: int, limit: int) -> OutboxBatch:
         head_position = self._events.head().position
-        positions = [
-            position
-            for position in self._tables.outbox[: self._length] + self.added
-            if position > after_position
-        ][:limit]
-        check_contiguous(
-            positions,
-            after_position=after_position,
-            head_position=head_position,
-            limit=limit,
-        )
+        if not is_pruned(self.lowest_position(), after_position=after_position):
+            held = self._held()
+            begin = bisect_right(held, after_position)
+            check_contiguous(
+                held[begin : begin + limit],
+                after_position=after_position,
+                head_position=head_position,
+                limit=limit,
+                place="outbox",
+            )
         return OutboxBatch(
             self._events.read_log(after_position=after_position, limit=limit),
             head_position,
         )
 
+    def lowest_position(self) -> int | None:
+        return next(iter(self._held()), None)
+
     def add(self, positions: Sequence[int]) -> None:
         self.added.extend(positions)
+
+    def prune(self, *, up_to_position: int, limit: int) -> int:
+        count = min(limit, bisect_right(self._held(), up_to_position))
+        self.pruned += count
+        return count
+
+    def _held(self) -> list[int]:
+        committed = self._tables.outbox[self._begin : self._length]
+        return (committed + self.added)[self.pruned :]
 
 
 class MemorySnapshots:
@@ -167,6 +181,7 @@ class MemoryWriteUnit:
                 tables.streams.setdefault(envelope.stream, []).append(envelope)
             tables.log.extend(self.events.appended)
             tables.outbox.extend(self.outbox.added)
+            tables.outbox_pruned += self.outbox.pruned
             tables.commits += 1
             self.journal.commit()
             for stream, snapshot in self.snapshots.saved.items():

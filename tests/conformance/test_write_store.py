@@ -25,7 +25,8 @@ DONE = replace(a_record("done", STREAM), attempts=2)
 
 STEPS: tuple[Callable[[WriteUnit], object], ...] = (
     lambda unit: unit.events.append([an_append(STREAM, count=2)], now=10),
-    lambda unit: unit.outbox.add([1, 2]),
+    lambda unit: unit.outbox.add([2, 3]),
+    lambda unit: unit.outbox.prune(up_to_position=2, limit=1),
     lambda unit: unit.journal.add([a_record("command", STREAM)]),
     lambda unit: unit.journal.accept([an_accepted("new", STREAM)]),
     lambda unit: unit.journal.begin_attempts(["waiting", "new"]),
@@ -42,7 +43,8 @@ class Held:
 
     head: int
     versions: list[int]
-    outbox: list[int]
+    followed: list[int]
+    outbox_lowest: int | None
     stages: dict[str, tuple[CommandStage, int]]
     """Of each command, with its attempts."""
     queue: list[tuple[int, str]]
@@ -52,9 +54,10 @@ class Held:
 
 
 BEFORE = Held(
-    head=0,
+    head=1,
     versions=[],
-    outbox=[],
+    followed=[1],
+    outbox_lowest=1,
     stages={
         "done": (CommandStage.ACCEPTED, 0),
         "waiting": (CommandStage.ACCEPTED, 0),
@@ -66,9 +69,10 @@ BEFORE = Held(
     pause=PAUSE,
 )
 AFTER = Held(
-    head=2,
+    head=3,
     versions=[1, 2],
-    outbox=[1, 2],
+    followed=[1, 2, 3],
+    outbox_lowest=2,
     stages={
         "command": (CommandStage.COMMITTED, 1),
         "new": (CommandStage.ACCEPTED, 1),
@@ -86,6 +90,8 @@ AFTER = Held(
 @pytest.fixture(autouse=True)
 def prepared(write_backend: WriteBackend) -> None:
     with write_backend.store.begin() as unit:
+        unit.events.append([an_append(a_stream())], now=1)
+        unit.outbox.add([1])
         unit.journal.accept(
             [an_accepted("done", STREAM), an_accepted("waiting"), a_failed("given up")]
         )
@@ -104,9 +110,10 @@ def seen(moment: WriteSnapshot) -> Held:
     return Held(
         head=moment.events.head().position,
         versions=[e.stream_version for e in moment.events.load([STREAM])[STREAM]],
-        outbox=[
+        followed=[
             e.position for e in moment.outbox.read(after_position=0, limit=10).events
         ],
+        outbox_lowest=moment.outbox.lowest_position(),
         stages={
             name: (record.stage, record.attempts) for name, record in records.items()
         },

@@ -301,9 +301,39 @@ def test_a_hole_in_the_log_stops_what_comes_to_it(at_work: Scene) -> None:
     assert scene.rows(scene.first) == []
     assert len(logs) == 2
     for line in logs:
-        assert line["error"].startswith("position 2 is missing in the log; put back")
+        assert line["error"].startswith("position 2 is missing in the outbox; put back")
         assert line["event_id"] == ""
     assert scene.runner.following == {"first": False, "second": False}
+
+
+def prune(scene: Scene, up_to_position: int) -> None:
+    with scene.stores.write.begin() as unit:
+        unit.outbox.prune(up_to_position=up_to_position, limit=100)
+        unit.commit()
+
+
+def test_what_the_outbox_no_longer_has_is_applied_from_the_log(at_work: Scene) -> None:
+    scene = at_work
+    for _ in range(5):
+        scene.log.append(an_id(), *PAID_ORDER)
+    prune(scene, 14)
+    scene.batch_events_max = 3
+    scene.restart()
+    scene.catch_up()
+    assert scene.rows(scene.first) == scene.rows(scene.second) == list(range(1, 21))
+    assert sum(scene.first.batch_sizes) == 20
+
+
+def test_an_outbox_that_is_pruned_past_the_checkpoint_loses_nothing(at_work: Scene) -> None:
+    scene = at_work
+    scene.log.append(an_id(), *PAID_ORDER)
+    scene.catch_up()
+    for up_to_position in (4, 9, 16):
+        while scene.log.append(an_id(), PLACED)[-1].position < up_to_position:
+            pass
+        prune(scene, up_to_position)
+        scene.catch_up()
+    assert scene.rows(scene.first) == scene.rows(scene.second) == list(range(1, 17))
 
 
 def test_an_event_that_an_operator_had_left_out_is_passed_over(at_work: Scene) -> None:
