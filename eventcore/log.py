@@ -79,4 +79,6 @@ def check_contiguous(
 
 
 def _missing(position: int, place: str) -> CorruptLog:
-    return CorruptLog(f"position {position} is missing in the {place}", position=position)
+    return CorruptLog(
+        f"position {position} is missing in the {place}", position=position
+    )

@@ -165,6 +165,11 @@ class WriteMetrics:
             "Events that were committed to the log.",
             registry=registry,
         )
+        self._outbox_pruned = Counter(
+            "orderes_outbox_pruned",
+            "Events that were taken out of the outbox. The log keeps them.",
+            registry=registry,
+        )
         self._command_children: dict[tuple[str, CommandOutcome], Counter] = {}
         self._refusal_children: dict[tuple[str, str, Lane], Counter] = {}
 
@@ -218,6 +223,10 @@ class WriteMetrics:
         self._batch_commands.observe(commands)
         self._commit_seconds.observe(seconds)
         self._events_appended.inc(events)
+
+    def outbox_pruned(self, events: int) -> None:
+        """Counts events that were taken out of the outbox."""
+        self._outbox_pruned.inc(events)
 
 
 class ProjectionFigures(Protocol):

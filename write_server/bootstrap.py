@@ -41,6 +41,7 @@ from write_server.execution import Execution
 from write_server.gateway import BusGateway
 from write_server.lookup import Lookup
 from write_server.pace import Pace
+from write_server.pruning import Pruning
 from write_server.recovery import recover
 from write_server.retries import Retries
 from write_server.settings import WriteServerSettings
@@ -241,6 +242,11 @@ def _execution(
             attempts_max=settings.attempts_max,
         ),
         snapshotting=snapshotting,
+        pruning=Pruning(
+            store=store,
+            keep_events=settings.outbox_keep_events,
+            prune_events_max=settings.outbox_prune_events_max,
+        ),
     )
 
 

@@ -7,12 +7,13 @@ from eventcore.errors import StoreUnavailable
 from eventcore.messages import CommandEnvelope, Lane
 from write_server.batch import BatchExecutor
 from write_server.jobs import Task
+from write_server.pruning import Pruning
 from write_server.snapshotting import Snapshotting
 from write_server.storing import CommandStoring
 
 
 class Execution:
-    """Stores commands, executes commands, writes snapshots. Blocking."""
+    """Stores commands, executes commands, writes snapshots, prunes the outbox. Blocking."""
 
     def __init__(
         self,
@@ -20,10 +21,12 @@ class Execution:
         storing: CommandStoring,
         executor: BatchExecutor,
         snapshotting: Snapshotting,
+        pruning: Pruning,
     ) -> None:
         self._storing = storing
         self._executor = executor
         self._snapshotting = snapshotting
+        self._pruning = pruning
 
     def store(self, envelopes: Sequence[CommandEnvelope]) -> list[Outcome]:
         """Stores commands to be executed later: see `CommandStoring.store`."""
@@ -40,6 +43,7 @@ class Execution:
         jobs, outcomes = self._storing.begin(tasks)
         if jobs:
             executed = self._executor.execute(jobs, retry_room=retry_room)
+            self._pruning.note(executed)
             for job, outcome in zip(jobs, executed, strict=True):
                 outcomes[job.command_id] = outcome
                 away = isinstance(outcome, StoreUnavailable)
@@ -55,3 +59,12 @@ class Execution:
     def write_snapshots(self) -> None:
         """Writes some of them: see `Snapshotting.write`."""
         self._snapshotting.write()
+
+    @property
+    def pruning_is_due(self) -> bool:
+        """Whether there is something to take out of the outbox: see `Pruning.is_due`."""
+        return self._pruning.is_due
+
+    def prune_outbox(self) -> int:
+        """Takes some of it out, and returns how many events: see `Pruning.prune`."""
+        return self._pruning.prune()

@@ -115,6 +115,21 @@ class WriteServerSettings(ProcessSettings):
         le=1_000_000,
         description="Events after which an order gets a new snapshot; 0 is never.",
     )
+    # Projections are rarely further behind; from where they are, they read the log itself.
+    outbox_keep_events: int = Field(
+        100_000,
+        ge=0,
+        le=1_000_000_000,
+        description="Newest events that stay in the outbox; readers further back read the log.",
+    )
+    # A thousand cost the next batch of commands a millisecond, half of it the fsync. A transaction
+    # for a few would cost as much.
+    outbox_prune_events_max: int = Field(
+        1000,
+        ge=100,
+        le=100_000,
+        description="Events that one transaction takes out of the outbox at most.",
+    )
     # An fsync is shared by the batch; beyond some hundred commands there is little left to share,
     # and everyone in the batch waits for all of it.
     batch_commands_max: int = Field(

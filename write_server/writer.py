@@ -66,6 +66,9 @@ class Writer:
                     await self._store(work.to_store)
                 if self._execution.snapshots_are_due:
                     await self._thread.run(self._execution.write_snapshots)
+                while self._execution.pruning_is_due:
+                    pruned = await self._thread.run(self._execution.prune_outbox)
+                    self._metrics.outbox_pruned(pruned)
         except BaseException:
             # Whatever ended the writer, nobody may be left waiting for it.
             self._bus.fail_all(StoreUnavailable())

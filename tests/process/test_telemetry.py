@@ -81,25 +81,68 @@ def test_a_commit_counts_its_commands_events_and_seconds(
     assert registry.get_sample_value("orderes_events_appended_total") == 12
 
 
+def test_what_is_taken_out_of_the_outbox_is_counted(
+    registry: CollectorRegistry,
+) -> None:
+    metrics = WriteMetrics(registry)
+    metrics.outbox_pruned(1000)
+    metrics.outbox_pruned(20)
+    assert registry.get_sample_value("orderes_outbox_pruned_total") == 1020
+
+
+class SomeFigures:
+    def position(self) -> float:
+        return 7
+
+    def head_position(self) -> float:
+        return 9
+
+    def lag_seconds(self) -> float:
+        return 0.5
+
+    def failed(self) -> float:
+        return 1
+
+    def paused(self) -> float:
+        return 0
+
+    def skipped_events(self) -> float:
+        return 2
+
+    def progress(self) -> float:
+        return 0.25
+
+
 def test_a_projection_shows_where_it_is_and_how_fast_it_goes(
     registry: CollectorRegistry,
 ) -> None:
     metrics = ProjectionMetrics(registry)
-    metrics.watch_projection(
-        "orders", position=lambda: 7, head_position=lambda: 9, lag_seconds=lambda: 0.5
-    )
+    metrics.watch_projection("orders", SomeFigures())
     metrics.batch_applied("orders", events=7, seconds=0.01)
-    labels = {"projection": "orders"}
     shown = {
-        name: registry.get_sample_value(f"orderes_projection_{name}", labels)
-        for name in ("position", "head_position", "lag_seconds", "events_total")
+        name: registry.get_sample_value(
+            f"orderes_projection_{name}", {"projection": "orders"}
+        )
+        for name in (
+            "position",
+            "head_position",
+            "lag_seconds",
+            "failed",
+            "paused",
+            "skipped_events",
+            "rebuild_progress",
+            "events_total",
+            "batch_seconds_count",
+        )
     }
     assert shown == {
         "position": 7,
         "head_position": 9,
         "lag_seconds": 0.5,
+        "failed": 1,
+        "paused": 0,
+        "skipped_events": 2,
+        "rebuild_progress": 0.25,
         "events_total": 7,
+        "batch_seconds_count": 1,
     }
-    assert (
-        registry.get_sample_value("orderes_projection_batch_seconds_count", labels) == 1
-    )

@@ -324,7 +324,9 @@ def test_what_the_outbox_no_longer_has_is_applied_from_the_log(at_work: Scene) -
     assert sum(scene.first.batch_sizes) == 20
 
 
-def test_an_outbox_that_is_pruned_past_the_checkpoint_loses_nothing(at_work: Scene) -> None:
+def test_an_outbox_that_is_pruned_past_the_checkpoint_loses_nothing(
+    at_work: Scene,
+) -> None:
     scene = at_work
     scene.log.append(an_id(), *PAID_ORDER)
     scene.catch_up()

@@ -116,8 +116,18 @@ def accepted_in(data_dir: Path) -> int:
         return int(connection.execute(query).fetchone()[0])
 
 
-def stored_in(data_dir: Path) -> Stored:
-    """Reads the file of a write server, which may be running. Its outbox holds every event."""
+def outbox_in(data_dir: Path) -> tuple[int, int]:
+    """The length of the outbox and of the log, at the same moment."""
+    with _reading(data_dir) as connection:
+        query = "SELECT (SELECT count(*) FROM outbox), position FROM log_head"
+        outbox, log = connection.execute(query).fetchone()
+    return outbox, log
+
+
+def stored_in(data_dir: Path, *, pruned: bool = False) -> Stored:
+    """Reads the file of a write server, which may be running. Its outbox holds every event, or, if
+    it was pruned, the newest without a hole.
+    """
     with _reading(data_dir) as connection:
         connection.execute("BEGIN")
         events = [
@@ -134,8 +144,10 @@ def stored_in(data_dir: Path) -> Stored:
         ):
             assert command_id not in commands
             commands[command_id] = StoredCommand(str(UUID(bytes=stream)), *rest)
-        outbox = connection.execute("SELECT position FROM outbox ORDER BY position")
-        assert [row[0] for row in outbox] == [event.position for event in events]
+        query = "SELECT position FROM outbox ORDER BY position"
+        outbox = [position for (position,) in connection.execute(query)]
+        oldest = len(events) - len(outbox) if pruned else 0
+        assert outbox == [event.position for event in events[oldest:]]
         (head,) = connection.execute("SELECT position FROM log_head").fetchone()
         assert head == len(events)
     return Stored(events, commands)

@@ -16,7 +16,7 @@ from eventcore.threads import OwnThread
 from eventcore.write_administration import FullPolicy
 from eventcore.write_store import WriteStore, WriteStoreReader
 from tests.support.envelopes import an_id
-from tests.write_server.things import CACHE_BYTES_MAX, HANDLERS, NOW
+from tests.write_server.things import CACHE_BYTES_MAX, HANDLERS, KEEP_ALL, NOW
 from write_server.administration import BusAdministration
 from write_server.aggregates import AggregateCache
 from write_server.batch import BatchExecutor
@@ -26,6 +26,7 @@ from write_server.execution import Execution
 from write_server.gateway import BusGateway
 from write_server.lookup import Lookup
 from write_server.pace import Pace
+from write_server.pruning import Pruning
 from write_server.recovery import recover
 from write_server.retries import Retries
 from write_server.rules import LaneRule
@@ -42,7 +43,12 @@ class WriteSide:
     administration: BusAdministration
     bus: CommandBus
     writing: asyncio.Task[None]
+    registry: CollectorRegistry
     broken: list[StoreBroken] = field(default_factory=list)
+
+    def sample(self, name: str) -> float:
+        """The value of a metric; 0 before its first one."""
+        return self.registry.get_sample_value(name) or 0.0
 
 
 @asynccontextmanager
@@ -56,13 +62,16 @@ async def write_side(
     backoff_seconds: float = 0.001,
     streams_max: int = 10,
     now: Instant = NOW,
+    keep_events: int = KEEP_ALL,
+    prune_events_max: int = 100,
     **rule: Any,
 ) -> AsyncIterator[WriteSide]:
     """Runs the write side of things over a store. Each moment is a microsecond after the last."""
     threads = [OwnThread("writer"), OwnThread("reader")]
     times = itertools.count(now)
     broken: list[StoreBroken] = []
-    metrics = WriteMetrics(CollectorRegistry())
+    registry = CollectorRegistry()
+    metrics = WriteMetrics(registry)
     pace = Pace(batch_commands_max=10)
     lane_rule = LaneRule(capacity=capacity, full_policy=policy, **rule)
     bus = CommandBus(
@@ -84,6 +93,9 @@ async def write_side(
             **shared, new_event_id=an_id, cache=cache, snapshotting=snapshotting
         ),
         snapshotting=snapshotting,
+        pruning=Pruning(
+            store=store, keep_events=keep_events, prune_events_max=prune_events_max
+        ),
     )
     lookup = Lookup(
         reader=reader,
@@ -128,6 +140,7 @@ async def write_side(
             administration=administration,
             bus=bus,
             writing=writing,
+            registry=registry,
             broken=broken,
         )
     finally:

@@ -29,6 +29,7 @@ from write_server.aggregates import AggregateCache
 from write_server.batch import BatchExecutor
 from write_server.execution import Execution
 from write_server.jobs import Task
+from write_server.pruning import Pruning
 from write_server.snapshotting import Snapshotting
 from write_server.storing import CommandStoring
 
@@ -42,6 +43,9 @@ BREAKS_SNAPSHOT = 77
 """A total that no snapshot is made of."""
 
 CACHE_BYTES_MAX = 1_000_000
+
+KEEP_ALL = 1_000_000
+"""More events in the outbox than any test appends."""
 
 NOW: Instant = 1_750_000_000_000_000
 
@@ -263,6 +267,8 @@ class ThingExecutor:
         attempts_max: int,
         retry_room: int,
         every_events: int,
+        keep_events: int,
+        prune_events_max: int,
         handlers: CommandHandlers,
     ) -> None:
         self.retry_room = dict.fromkeys(Lane, retry_room)
@@ -286,6 +292,9 @@ class ThingExecutor:
                 attempts_max=attempts_max,
             ),
             snapshotting=self.snapshotting,
+            pruning=Pruning(
+                store=store, keep_events=keep_events, prune_events_max=prune_events_max
+            ),
         )
 
     def execute(self, commands: Sequence[CommandEnvelope | str]) -> list[Outcome]:
@@ -311,9 +320,13 @@ def executor_over(
     attempts_max: int = 3,
     retry_room: int = 0,
     every_events: int = 0,
+    keep_events: int = KEEP_ALL,
+    prune_events_max: int = 100,
     handlers: CommandHandlers = HANDLERS,
 ) -> ThingExecutor:
-    """An executor of commands for things; with nothing said, what breaks is given up at once."""
+    """An executor of commands for things; with nothing said, what breaks is given up at once, and
+    no outbox is pruned.
+    """
     return ThingExecutor(
         store,
         clock=clock,
@@ -321,6 +334,8 @@ def executor_over(
         attempts_max=attempts_max,
         retry_room=retry_room,
         every_events=every_events,
+        keep_events=keep_events,
+        prune_events_max=prune_events_max,
         handlers=handlers,
     )
 
