@@ -44,13 +44,14 @@ class SqlReadSnapshot:
         found = served(generations, version=projection.version)
         if found is not None:
             return SqlServedModel(found)
-        made = building(generations, version=projection.version)
-        if made is None:
+        if not generations:
             raise StoreUnavailable("the read models are not made yet: retry")
+        # Where there are only those of another release, its projector has still to come.
+        made = building(generations, version=projection.version)
         raise ProjectionRebuilding(
             projection.name,
-            position=made.checkpoint.position,
-            head_position=made.checkpoint.head_position,
+            position=0 if made is None else made.checkpoint.position,
+            head_position=max(each.checkpoint.head_position for each in generations),
         )
 
     async def fetch(self, query: Select[Any]) -> Sequence[Row[Any]]:
