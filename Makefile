@@ -16,10 +16,10 @@ AGAINST := $(shell git rev-parse --quiet --verify main >/dev/null 2>&1 && { \
 	&& git rev-parse --quiet --verify main~1 || git rev-parse main; })
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test crash bursts lint protos lock clean
+.PHONY: help setup run test crash projections bursts reads lint protos lock clean
 
 help: ## Say what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 setup: .venv/development ## Install everything, for working on it
 
@@ -33,8 +33,15 @@ crash: .venv/development ## Kill the write server under load, again and again (R
 	@ORDERES_CRASH_ROUNDS=$(or $(ROUNDS),100) $(BIN)/python -m pytest \
 		tests/system/test_crash.py -k killed -s $(ARGS)
 
+projections: .venv/development ## Kill, freeze and rebuild the projector under load (ROUNDS=50 WRITES=10000)
+	@ORDERES_PROJECTOR_ROUNDS=$(or $(ROUNDS),50) ORDERES_READ_YOUR_WRITES=$(or $(WRITES),10000) \
+		$(BIN)/python -m pytest tests/system/test_read_side.py -s $(ARGS)
+
 bursts: .venv/development ## Measure the write server under bursts (ARGS="--seconds 20 --json FILE")
 	@$(BIN)/python -m benchmarks.bursts $(ARGS)
+
+reads: .venv/development ## Measure the read side (ARGS="--events 100000 --json FILE")
+	@$(BIN)/python -m benchmarks.reads $(ARGS)
 
 lint: .venv/development ## Check types, style, import rules, the contract and its stubs
 	$(BIN)/ruff check .

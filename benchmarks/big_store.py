@@ -42,20 +42,26 @@ SHARE_WITH_ANOTHER_LINE = 0.2
 SHARE_CANCELLED = 0.1
 
 
-def fill(path: Path, *, events: int, seed: int, say: Callable[[int], None]) -> None:
-    """Makes a write store with so many events.
+def fill(
+    path: Path, *, events: int, seed: int, say: Callable[[int], None]
+) -> list[str]:
+    """Makes a write store with so many events, or a few more.
 
     Args:
         path: Its file, which must not be there yet.
         events: How many.
         seed: The same seed gives the same orders, but for their ids.
         say: Told how many are stored, now and then.
+
+    Returns:
+        The ids of its orders, oldest first.
     """
     chance = random.Random(seed)  # noqa: S311 - nothing here is secret.
     store = SqlWriteStore(owner_engine(path, durable=False), new_store_id=str(uuid7()))
     with closing(store):
         lives = [_life(chance) for _ in range(OPEN_ORDERS)]
         stored = 0
+        orders: list[str] = []
         while stored < events:
             appends: list[StreamAppend] = []
             wanted = min(EVENTS_PER_COMMIT, events - stored)
@@ -66,6 +72,8 @@ def fill(path: Path, *, events: int, seed: int, say: Callable[[int], None]) -> N
                     lives[place] = _life(chance)
                     continue
                 appends.append(append)
+                if append.expected_version == 0:
+                    orders.append(append.stream.key)
                 wanted -= len(append.events)
             with store.begin() as unit:
                 envelopes = unit.events.append(appends, now=now())
@@ -73,6 +81,7 @@ def fill(path: Path, *, events: int, seed: int, say: Callable[[int], None]) -> N
                 unit.commit()
             stored += len(envelopes)
             say(stored)
+    return orders
 
 
 def _life(chance: random.Random) -> Iterator[StreamAppend]:

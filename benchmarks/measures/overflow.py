@@ -9,8 +9,9 @@ from pathlib import Path
 from benchmarks.fleet import Say, generators, run_shared, soon
 from benchmarks.generator.calls import QUEUE_FULL
 from benchmarks.generator.jobs import Job, Tally, Work
+from benchmarks.process import wait_for
 from benchmarks.report import Report, counts, megabytes
-from benchmarks.server import WriteServer, wait_for
+from benchmarks.server import WriteServer
 
 BURST_COMMANDS = 20_000
 LIFE_COMMANDS = 4

@@ -1,9 +1,10 @@
 """`orderes up` under test, and the `orderes` command against it."""
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,8 +51,12 @@ class Up:
 
     def operate(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Runs a command for operators against it, as in `orderes status`."""
-        admin = self.addresses["write-admin-address"]
-        return _run(*words, "--admin-address", admin)
+        settings = {**self.addresses, "data-dir": str(self.data_dir)}
+        variables = {
+            f"ORDERES_{name.replace('-', '_').upper()}": value
+            for name, value in settings.items()
+        }
+        return _run(*words, variables=variables)
 
     def answer(self, *words: str) -> dict[str, Any]:
         """The answer to `orderes order … --json`."""
@@ -61,9 +66,12 @@ class Up:
         return answer
 
 
-def _run(*words: str) -> subprocess.CompletedProcess[str]:
+def _run(
+    *words: str, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "cli", *words],
+        env={**os.environ, **(variables or {})},
         capture_output=True,
         text=True,
         check=False,

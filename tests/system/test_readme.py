@@ -83,7 +83,10 @@ OPERATING = (
     ".venv/bin/orderes pause ",
     ".venv/bin/orderes resume ",
 )
-READS = (f"{ORDERES}get", f"{ORDERES}history", f"{ORDERES}list")
+READ_MODELS = (".venv/bin/orderes projections", ".venv/bin/orderes verify")
+READS = tuple(
+    f"{ORDERES}{name}" for name in ("get", "history", "list", "customer", "sales")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +205,17 @@ def test_the_lines_of_the_orderes_command_work_as_printed(
     receipts = [up.order(*words_of(line)) for line in commands]
     # A person is slower than the projector; a test says what it waits for.
     order_id, position = receipt_of(receipts[-1].stdout)
-    up.answer("get", order_id, "--min-position", position)
+    for words in (["get", order_id], ["history", order_id], ["customer", "c-1"]):
+        up.answer(*words, "--min-position", position)
+    up.answer("sales", "--min-position", position)
     answers = [up.order(*words_of(line)) for line in reads]
 
-    assert [result.stderr for result in receipts + answers] == [""] * 6
-    order, history, _ = (answer.stdout for answer in answers)
+    assert {result.stderr for result in receipts + answers} == {""}
+    order, history, before, _, customer, sales = (answer.stdout for answer in answers)
     assert "40.48 EUR" in order
+    assert "39.98 EUR" in before
+    assert "c-1" in customer
+    assert "pen" in sales
     assert "added 1 × pen at 0.50 EUR" in history  # noqa: RUF001
 
 
@@ -221,6 +229,23 @@ def test_the_lines_for_operators_work_as_printed(up: Up) -> None:
     assert results[1].stdout.startswith("Execution is paused: the disk is moved")
     assert results[2].stdout.startswith("Commands are executed.")
     assert {result.stdout for result in results[3:]} == {"No failed commands.\n"}
+
+
+def test_the_lines_about_read_models_work_as_printed(
+    up: Up, five_minutes: list[str]
+) -> None:
+    printed = [step.line for step in steps(READ_MODELS)]
+
+    results = [up.operate(*shlex.split(line)[1:]) for line in printed]
+
+    assert [result.returncode for result in results] == [0] * 6
+    shown, rebuilt, paused, resumed, back, verified = (each.stdout for each in results)
+    assert shown.startswith("Every projection runs.")
+    assert rebuilt.startswith("Generation 2 of orders serves.")
+    assert paused.startswith("orders is paused.")
+    assert resumed.startswith("orders goes on.")
+    assert back.startswith("Generation 1 of orders serves again.")
+    assert verified.startswith("Everything is as it should be.")
 
 
 def words_of(line: str) -> list[str]:
