@@ -142,3 +142,8 @@ def lag_microseconds(checkpoint: Checkpoint, *, now: Instant) -> int:
     """How long ago the read model was last known to hold the whole log, as answers tell it."""
     lag = now - checkpoint.known_time
     return lag if lag >= LAG_SHOWN_MIN_MICROSECONDS else 0
+
+
+def is_current(checkpoint: Checkpoint, *, now: Instant) -> bool:
+    """Whether the read model was known to hold the whole log just now."""
+    return lag_microseconds(checkpoint, now=now) == 0

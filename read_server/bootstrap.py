@@ -61,6 +61,7 @@ class ReadServer:
         self._watch = OrderWatch(
             moments=moments,
             freshness=self._consistency,
+            clock=clock,
             streams_max=settings.watch_streams_max,
         )
         service = QueryService(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import NoReturn, TypeAlias
 
 from eventcore.checkpoints import Checkpoint
@@ -24,8 +25,11 @@ who comes beyond them is told at once how far the read model is."""
 PROJECTIONS_PER_LOOK_MAX = 100
 """Checkpoints that are read together. There are a few."""
 
-_Look: TypeAlias = Checkpoint | ProjectionLagging
-"""What a look finds: how far a read model is, or that there is nothing to answer from yet."""
+_Seen: TypeAlias = Checkpoint | ProjectionLagging
+"""How far a read model is, or that there is nothing to answer from yet."""
+
+_Look: TypeAlias = _Seen | StoreUnavailable
+"""What a look finds: also that the store does not know the read model."""
 
 
 class Consistency:
@@ -48,7 +52,7 @@ class Consistency:
         self._clock = clock
         self._poll_seconds = poll_seconds
         self._projections: dict[str, Projection] = {}
-        self._newest: dict[str, _Look] = {}
+        self._newest: dict[str, _Seen] = {}
         self._waiting: dict[str, dict[asyncio.Future[None], Requirement]] = {}
         self._looks = Gathering(self._read, keys_max=PROJECTIONS_PER_LOOK_MAX)
         self._is_closed = False
@@ -111,17 +115,17 @@ class Consistency:
         """Looks at each wake-up and each poll for those who wait; endless."""
         while True:
             await self._wakes.wait(timeout_seconds=self._poll_seconds)
-            for name in [name for name, waits in self._waiting.items() if waits]:
-                try:
-                    await self._looks.find(name)
-                except StoreUnavailable:
-                    # Those who wait go on waiting: the next look may find the store again.
-                    continue
+            awaited = [name for name, waits in self._waiting.items() if waits]
+            # Those who wait go on waiting: the next look may find the store again.
+            with suppress(StoreUnavailable):
+                await asyncio.gather(*map(self._looks.find, awaited))
 
-    async def _look(self, projection: Projection) -> _Look:
+    async def _look(self, projection: Projection) -> _Seen:
         self._projections[projection.name] = projection
         found = await self._looks.find(projection.name)
         assert found is not None, "every projection has an answer"
+        if isinstance(found, StoreUnavailable):
+            raise found.with_traceback(None)
         return found
 
     async def _wait(
@@ -145,7 +149,7 @@ class Consistency:
         if self._is_closed and not self._is_met(requirement, self._newest[name]):
             raise ShuttingDown
 
-    def _is_met(self, requirement: Requirement, newest: _Look | None) -> bool:
+    def _is_met(self, requirement: Requirement, newest: _Seen | None) -> bool:
         """Whether a query can be answered; raises `StoreMismatch` if it never can."""
         if not isinstance(newest, Checkpoint):
             return False
@@ -154,7 +158,7 @@ class Consistency:
         requirement.check_store(newest.store_id)
         return True
 
-    def _check(self, requirement: Requirement, newest: _Look) -> None:
+    def _check(self, requirement: Requirement, newest: _Seen) -> None:
         requirement.check(_checkpoint(newest), now=self._clock())
 
     async def _read(self, names: Sequence[str]) -> Mapping[str, _Look]:
@@ -163,21 +167,27 @@ class Consistency:
             for name in names:
                 try:
                     served = await snapshot.served(self._projections[name])
-                except ProjectionLagging as lagging:
-                    found[name] = lagging
+                except (ProjectionLagging, StoreUnavailable) as error:
+                    # It holds up its own queries alone, not those of who looks together with it.
+                    found[name] = error
                 else:
                     found[name] = served.checkpoint
-        self._newest |= found
-        now = self._clock()
         for name, look in found.items():
+            if not isinstance(look, StoreUnavailable):
+                self._newest[name] = look
             if isinstance(look, Checkpoint):
-                for reached, requirement in self._waiting.get(name, {}).items():
-                    if not reached.done() and not requirement.lagging(look, now=now):
-                        reached.set_result(None)
+                self._let_go(name, look)
         return found
 
+    def _let_go(self, name: str, checkpoint: Checkpoint) -> None:
+        """Ends the waits for which a read model is far enough."""
+        now = self._clock()
+        for reached, requirement in self._waiting.get(name, {}).items():
+            if not reached.done() and not requirement.lagging(checkpoint, now=now):
+                reached.set_result(None)
 
-def _checkpoint(look: _Look) -> Checkpoint:
+
+def _checkpoint(look: _Seen) -> Checkpoint:
     if isinstance(look, ProjectionLagging):
         raise look.with_traceback(None)  # It is raised again and again.
     return look

@@ -137,7 +137,8 @@ def evolve_view(  # noqa: C901 (a union is taken apart in one place)
     where an operator has had an event left out of a read model.
 
     Raises:
-        CorruptLog: the first event does not place the order, or a later one places it again.
+        CorruptLog: the first event does not place the order, a later one places it again, or one
+            builds on an event that is not there.
     """
     if isinstance(event, OrderPlaced):
         if view is not None:
@@ -167,7 +168,7 @@ def evolve_view(  # noqa: C901 (a union is taken apart in one place)
             shipment = _shipment(event, record_time)
             after = changed(state=OrderState.SHIPPED, shipment=shipment)
         case OrderDelivered():
-            shipment = _delivered(view.shipment, record_time)
+            shipment = _delivered(view, position, record_time)
             after = changed(state=OrderState.DELIVERED, shipment=shipment)
         case OrderCancelled(reason=reason, reason_code=code):
             after = changed(
@@ -176,7 +177,7 @@ def evolve_view(  # noqa: C901 (a union is taken apart in one place)
                 cancel_reason_code=code,
             )
         case PaymentRefunded(amount=amount):
-            payments = _with_refund(view.payments, event)
+            payments = _with_refund(view, position, event)
             refunded = _sum(view.amount_refunded, amount)
             after = changed(payments=payments, amount_refunded=refunded)
         case _:
@@ -249,16 +250,17 @@ def _payment(event: PaymentReceived, record_time: Instant) -> PaymentView:
 
 
 def _with_refund(
-    payments: tuple[PaymentView, ...], event: PaymentRefunded
+    view: OrderView, position: int, event: PaymentRefunded
 ) -> tuple[PaymentView, ...]:
-    place = next(
-        index
-        for index, payment in enumerate(payments)
-        if payment.payment_id == event.payment_id
+    payments = view.payments
+    for place, payment in enumerate(payments):
+        if payment.payment_id == event.payment_id:
+            paid_back = replace(payment, refunded=_sum(payment.refunded, event.amount))
+            return (*payments[:place], paid_back, *payments[place + 1 :])
+    raise CorruptLog(
+        f"order {view.order_id} pays back {event.payment_id}, which it has not had, at position "
+        f"{position}"
     )
-    payment = payments[place]
-    paid_back = replace(payment, refunded=_sum(payment.refunded, event.amount))
-    return (*payments[:place], paid_back, *payments[place + 1 :])
 
 
 def _shipment(event: OrderShipped, record_time: Instant) -> ShipmentView:
@@ -269,6 +271,9 @@ def _shipment(event: OrderShipped, record_time: Instant) -> ShipmentView:
     )
 
 
-def _delivered(shipment: ShipmentView | None, record_time: Instant) -> ShipmentView:
-    assert shipment is not None
-    return replace(shipment, deliver_time=record_time)
+def _delivered(view: OrderView, position: int, record_time: Instant) -> ShipmentView:
+    if view.shipment is None:
+        raise CorruptLog(
+            f"order {view.order_id} is delivered and was not shipped, at position {position}"
+        )
+    return replace(view.shipment, deliver_time=record_time)

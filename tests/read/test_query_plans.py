@@ -1,14 +1,23 @@
 """A page of a list costs the same wherever it is: it is read from an index, never sorted."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 
-from contexts.orders.read.queries import _events_page, _sort_keys
-from contexts.orders.read.tables import metadata
+from contexts.orders.read.order_events import order_events
+from contexts.orders.read.orders import order_products, orders
+from contexts.orders.read.product_sales import sales
+from contexts.orders.read.queries import events_page, sort_keys
+from contexts.orders.read.registry import ORDER_PROJECTIONS
+from contexts.orders.read.summaries import sales_page
+from contexts.orders.read.time_travel import events_of
+from contexts.orders.read.watching.past import newest_events, page_of
+from contexts.orders.read.watching.watched import Wanted
 from contexts.orders.view import OrderState
 from contexts.orders.wire.queries import (
     EventsFilter,
@@ -19,6 +28,8 @@ from contexts.orders.wire.queries import (
     OrdersFilter,
     OrderSortKey,
 )
+from contexts.orders.wire.summaries import ListProductSales, SalesFilter, SalesSortKey
+from contexts.orders.wire.watching import WatchFilter
 from eventcore.freshness import Requirement
 from eventcore.page_tokens import PageStart
 from eventcore.sql.sqlite import owner_engine
@@ -75,15 +86,14 @@ CASES = [
 def connection(tmp_path: Path) -> Iterator[Connection]:
     engine = owner_engine(tmp_path / "read.db", durable=False)
     with engine.begin() as connection:
-        metadata.create_all(connection)
+        for projection in ORDER_PROJECTIONS:
+            for table in projection.tables:
+                table.create(connection)
         yield connection
     engine.dispose()
 
 
-def plan_of(connection: Connection, query: ListOrders | ListOrderEvents) -> list[str]:
-    statement = (
-        _sort_keys(query) if isinstance(query, ListOrders) else _events_page(query)
-    )
+def plan_of(connection: Connection, statement: Select[Any]) -> list[str]:
     compiled = statement.compile(
         dialect=connection.dialect, compile_kwargs={"render_postcompile": True}
     )
@@ -95,6 +105,11 @@ def plan_of(connection: Connection, query: ListOrders | ListOrderEvents) -> list
 
 def is_indexed(plan: list[str]) -> bool:
     return all(" INDEX " in step and "TEMP" not in step for step in plan)
+
+
+def is_searched(plan: list[str]) -> bool:
+    """It begins and ends in an index or the primary key, and nothing is sorted."""
+    return len(plan) == 1 and plan[0].startswith("SEARCH")
 
 
 @pytest.mark.parametrize("start", [False, True], ids=["first page", "later page"])
@@ -109,7 +124,7 @@ def test_a_page_of_orders_comes_from_an_index(
         if start
         else None,
     )
-    plan = plan_of(connection, query)
+    plan = plan_of(connection, sort_keys(query, orders, order_products))
     assert is_indexed(plan), plan
 
 
@@ -122,7 +137,7 @@ def test_a_page_of_events_comes_from_an_index(
         page_size=100,
         start=PageStart(after=EventSortKey(5), first_position=1) if start else None,
     )
-    plan = plan_of(connection, query)
+    plan = plan_of(connection, events_page(query, order_events))
     assert is_indexed(plan), plan
 
 
@@ -135,5 +150,94 @@ def test_bounds_are_where_the_index_begins_and_ends(
     connection: Connection, orders_filter: OrdersFilter
 ) -> None:
     query = ListOrders(filter=within_bounds(orders_filter), page_size=50)
-    plan = plan_of(connection, query)
+    plan = plan_of(connection, sort_keys(query, orders, order_products))
     assert "place_time>? AND place_time<?" in plan[0], plan
+
+
+@pytest.mark.parametrize(
+    "bounded",
+    [
+        replace(
+            ALL, placed_since=4, order_by=OrderBy(column="place_time", descending=False)
+        ),
+        replace(
+            ALL, placed_before=9, order_by=OrderBy(column="place_time", descending=True)
+        ),
+    ],
+    ids=["since", "before"],
+)
+def test_a_later_page_begins_where_the_one_before_has_ended(
+    connection: Connection, bounded: OrdersFilter
+) -> None:
+    start = PageStart(after=OrderSortKey(5, b"x" * 16), first_position=1)
+    query = ListOrders(filter=bounded, page_size=50, start=start)
+    plan = plan_of(connection, sort_keys(query, orders, order_products))
+    assert "(place_time,order_id)" in plan[0], plan
+
+
+def test_what_an_order_was_comes_from_an_index(connection: Connection) -> None:
+    query = events_of(order_events, an_id(), after_position=1, last_position=9)
+    plan = plan_of(connection, query)
+    assert is_searched(plan), plan
+    assert "order_events_by_order (order_id=? AND position>" in plan[0], plan
+
+
+SALES = {
+    "all": ("", ""),
+    "product": ("apples", ""),
+    "days": ("", "2026-01-01"),
+    "product and days": ("apples", "2026-01-01"),
+}
+
+
+@pytest.mark.parametrize("start", [False, True], ids=["first page", "later page"])
+@pytest.mark.parametrize(("product_id", "since_day"), SALES.values(), ids=SALES)
+def test_a_page_of_sales_comes_from_an_index(
+    connection: Connection, product_id: str, since_day: str, *, start: bool
+) -> None:
+    sales_filter = SalesFilter(
+        requirement=ANY,
+        product_id=product_id,
+        since_day=since_day,
+        until_day=since_day and "2026-12-31",
+    )
+    after = SalesSortKey("2026-05-05", "apples", "EUR")
+    query = ListProductSales(
+        filter=sales_filter,
+        page_size=50,
+        start=PageStart(after=after, first_position=1) if start else None,
+    )
+    plan = plan_of(connection, sales_page(query, sales))
+    # The first page of all begins where the index does.
+    assert is_searched(plan) or (not (product_id or since_day or start)), plan
+    assert is_indexed(plan), plan
+
+
+WATCHED = {
+    "all": WatchFilter(),
+    "customer": WatchFilter(customer_id="customer-1"),
+    "types": WatchFilter(event_types=frozenset({"OrderPlaced"})),
+}
+
+
+@pytest.mark.parametrize("watch_filter", WATCHED.values(), ids=WATCHED)
+def test_what_is_watched_is_read_between_two_positions(
+    connection: Connection, watch_filter: WatchFilter
+) -> None:
+    page = page_of(order_events, Wanted(watch_filter), 5, 5_000, 64)
+    plan = plan_of(connection, page)
+    assert is_searched(plan), plan
+    assert re.search("(position|rowid)>\\? AND (position|rowid)<\\?", plan[0]), plan
+
+
+def test_watched_orders_are_read_from_their_own_events_only(
+    connection: Connection,
+) -> None:
+    wanted = Wanted(WatchFilter(order_ids=frozenset({an_id(), an_id()})))
+    plan = plan_of(connection, page_of(order_events, wanted, 5, 5_000, 64))
+    assert "(order_id=? AND position>? AND position<?)" in plan[0], plan
+
+
+def test_what_is_new_is_read_by_position(connection: Connection) -> None:
+    plan = plan_of(connection, newest_events(order_events, 5, 9, 256))
+    assert is_searched(plan), plan

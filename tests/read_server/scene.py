@@ -1,8 +1,9 @@
 """A read server over a real channel; the log and the projections behind it are the test's."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +13,23 @@ from prometheus_client import CollectorRegistry
 
 from contexts.orders.events import OrderEvent, OrderPlaced
 from contexts.orders.read.registry import ORDER_PROJECTIONS
-from contexts.orders.read.tables import READ_SCHEMA_VERSION
 from eventcore.memory.write_store import MemoryWriteStore
 from eventcore.messages import EventEnvelope, Instant
 from eventcore.process.lifecycle import Stop
 from eventcore.process.settings import load_settings
+from eventcore.projection import Projection
 from eventcore.sql.read_snapshots import SqlReadSnapshots
-from eventcore.sql.read_store import SqlReadStore
-from eventcore.sql.sqlite import async_reader_engine, owner_engine
+from eventcore.sql.read_store import SqlReadStore, SqlReadStoreReader
+from eventcore.sql.sqlite import (
+    async_reader_engine,
+    owner_engine,
+    reader_engine,
+)
 from eventcore.telemetry import ProjectionMetrics
 from eventcore.wake import WakeReceiver, WakeSender
 from orderes.v1.query_service_pb2_grpc import QueryServiceStub
-from projector.runner import ProjectionRunner
+from projector.comparison import Comparisons
+from projector.runner import FRESHNESS_SECONDS, ProjectionRunner, RunnerLimits
 from read_server.bootstrap import ReadServer
 from read_server.settings import ReadServerSettings
 from tests.orders.examples import line
@@ -55,12 +61,70 @@ def at(instant: Instant) -> Timestamp:
     return message
 
 
+class Behind:
+    """The projector of a scene, and its store. Blocking: it is called from a thread."""
+
+    def __init__(self, scene: "Scene", projections: Sequence[Projection]) -> None:
+        self._scene = scene
+        self._skipped_seconds = 0.0
+        path = scene.path
+        self.store = SqlReadStore(owner_engine(path, durable=False))
+        self.comparisons = Comparisons(lambda: SqlReadStoreReader(reader_engine(path)))
+        self.runner = ProjectionRunner(
+            projections=projections,
+            write_store=scene.write_store,
+            read_store=self.store,
+            comparisons=self.comparisons,
+            metrics=ProjectionMetrics(CollectorRegistry()),
+            clock=scene.clock,
+            moved=scene.wake,
+            owner="the projector of the test",
+            seize=True,
+            limits=RunnerLimits(batch_events_max=scene.batch_events_max),
+            monotonic=lambda: time.monotonic() + self._skipped_seconds,
+        )
+        self.runner.verify()
+
+    def project(self) -> None:
+        """Applies what there is, and ends the rebuilds that are under way."""
+        while True:
+            wait_seconds = self.runner.advance()
+            if wait_seconds > 0 and not self.is_rebuilding:
+                return
+            self._skipped_seconds += wait_seconds
+
+    @property
+    def is_rebuilding(self) -> bool:
+        return any(owned.rebuild is not None for owned in self.runner._owned)
+
+    def step(self) -> None:
+        """Applies one batch, to each read model that it is for."""
+        self.runner.advance()
+
+    def beat(self) -> None:
+        """Writes down how fresh the read models are, as it does while nothing happens."""
+        self._skipped_seconds += FRESHNESS_SECONDS
+        self.runner.advance()
+
+    def close(self) -> None:
+        self.comparisons.close()
+        self.store.close()
+
+
 class Scene:
     """What clients see, and what is behind it."""
 
-    def __init__(self, folder: Path, *, poll_seconds: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        poll_seconds: float,
+        batch_events_max: int = 1000,
+        **settings: Any,
+    ) -> None:
         self.path = folder / "read.db"
         self.folder = folder
+        self.batch_events_max = batch_events_max
         self.write_store = MemoryWriteStore(store_id=STORE_ID)
         self.log = OrderLog(self.write_store)
         self.stop = Stop()
@@ -72,13 +136,18 @@ class Scene:
                 "data_dir": folder,
                 "read_address": LOCALHOST,
                 "read_poll_seconds": poll_seconds,
+                **settings,
             },
         )
-        self._store: SqlReadStore | None = None
-        self._runner: ProjectionRunner | None = None
+        self._behind: Behind | None = None
+        self.address: str
+        self.snapshots: SqlReadSnapshots
         self.server: ReadServer
         self.queries: QueryServiceAsyncStub
         self.health: Any
+
+    def clock(self) -> Instant:
+        return self.log.now + self.later
 
     async def place(
         self, *events: OrderEvent, order_id: str | None = None, project: bool = True
@@ -93,9 +162,24 @@ class Scene:
     def append(self, order_id: str, *events: OrderEvent) -> list[EventEnvelope]:
         return self.log.append(order_id, *events)
 
+    async def behind(self) -> Behind:
+        """The projector."""
+        if self._behind is None:
+            self._behind = await asyncio.to_thread(Behind, self, ORDER_PROJECTIONS)
+        return self._behind
+
+    async def restart_projector(self, projections: Sequence[Projection]) -> None:
+        """Has the projector of another release take over."""
+        await self._stop_projector()
+        self._behind = await asyncio.to_thread(Behind, self, projections)
+
     async def project(self) -> None:
         """Brings the read models to the end of the log, and tells the read server."""
-        await asyncio.to_thread(self._project)
+        await asyncio.to_thread((await self.behind()).project)
+
+    async def beat(self) -> None:
+        """Has the projector show that it lives."""
+        await asyncio.to_thread((await self.behind()).beat)
 
     async def is_serving(self, service: str = "orderes.v1.QueryService") -> bool:
         request = health_pb2.HealthCheckRequest(service=service)
@@ -107,51 +191,37 @@ class Scene:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Scene"]:
-        snapshots = SqlReadSnapshots(
-            async_reader_engine(self.path, connections=2),
-            schema_version=READ_SCHEMA_VERSION,
-        )
-        async with WakeReceiver(self.folder, "read-test.wake") as wakes:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._stop_projector)
+            stack.push_async_callback(connections_ended)
+            self.snapshots = SqlReadSnapshots(
+                async_reader_engine(self.path, connections=2)
+            )
+            stack.push_async_callback(self.snapshots.close)
+            wakes = await stack.enter_async_context(
+                WakeReceiver(self.folder, "read-test.wake")
+            )
             self.server = ReadServer(
                 settings=self._settings,
                 path=self.path,
-                snapshots=snapshots,
+                snapshots=self.snapshots,
                 wakes=wakes,
-                clock=lambda: self.log.now + self.later,
+                clock=self.clock,
                 registry=CollectorRegistry(),
             )
-            address = await self.server.start(self.stop)
-            async with channel_to(address) as channel:
-                self.queries = QueryServiceStub(channel)
-                self.health = health_pb2_grpc.HealthStub(channel)
-                yield self
-            await self.server.stop()
-        await snapshots.close()
-        await connections_ended()
-        if self._store is not None:
-            await asyncio.to_thread(self._store.close)
+            stack.push_async_callback(self.server.stop)
+            self.address = await self.server.start(self.stop)
+            channel = await stack.enter_async_context(channel_to(self.address))
+            self.queries = QueryServiceStub(channel)
+            self.health = health_pb2_grpc.HealthStub(channel)
+            yield self
 
-    def _project(self) -> None:
-        if self._store is None:
-            self._store = SqlReadStore(
-                owner_engine(self.path, durable=False),
-                tables=[table for one in ORDER_PROJECTIONS for table in one.tables],
-                schema_version=READ_SCHEMA_VERSION,
-            )
-        if self._runner is None:
-            self._runner = ProjectionRunner(
-                projections=ORDER_PROJECTIONS,
-                write_store=self.write_store,
-                read_store=self._store,
-                metrics=ProjectionMetrics(CollectorRegistry()),
-                clock=lambda: self.log.now,
-                moved=self._wake,
-                batch_events_max=1000,
-            )
-            self._runner.verify()
-        while self._runner.advance():
-            pass
+    async def _stop_projector(self) -> None:
+        behind, self._behind = self._behind, None
+        if behind is not None:
+            await asyncio.to_thread(behind.close)
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Tells the read server, from whichever thread."""
         with closing(WakeSender(self.folder, "read-*.wake")) as sender:
             sender.send()

@@ -7,21 +7,41 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Row, Select
+from sqlalchemy import Row, Select, Table
 
+from contexts.orders.read.order_events import ORDER_EVENTS
+from contexts.orders.read.orders import ORDERS
 from eventcore.checkpoints import Checkpoint
 from eventcore.errors import (
+    PositionNotReached,
     ProjectionLagging,
+    ProjectionRebuilding,
     ShuttingDown,
     StoreMismatch,
     StoreUnavailable,
+    TooStale,
 )
 from eventcore.freshness import Requirement
+from eventcore.messages import Instant
+from eventcore.projection import Projection
 from eventcore.wake import WakeReceiver
 from read_server.consistency import Consistency
 from tests.support.eventually import eventually
 
 LONG = 20.0
+SECOND = 1_000_000
+
+
+class Served:
+    """A read model at a position."""
+
+    generation = 1
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+
+    def table(self, table: Table) -> Table:
+        raise AssertionError(f"nobody here asks for rows: {table}")
 
 
 class Store:
@@ -29,8 +49,11 @@ class Store:
 
     def __init__(self) -> None:
         self.position = 0
+        self.complete_time: Instant = 0
         self.looks = 0
         self.is_away = False
+        self.instead: dict[str, Exception] = {}
+        """What there is in place of a read model, by its name."""
         self.during_look: Callable[[], None] | None = None
 
     @asynccontextmanager
@@ -39,10 +62,14 @@ class Store:
             raise StoreUnavailable
         yield self
 
-    async def checkpoint(self, projection: str) -> Checkpoint:
+    async def served(self, projection: Projection) -> Served:
         self.looks += 1
-        found = Checkpoint(
-            projection=projection, store_id="store", position=self.position
+        found = Served(
+            Checkpoint(
+                store_id="store",
+                position=self.position,
+                complete_time=self.complete_time,
+            )
         )
         if self.during_look is not None:
             self.during_look()
@@ -50,6 +77,8 @@ class Store:
         # Long enough for whoever was woken to act on it before the look is over.
         for _ in range(20):
             await asyncio.sleep(0)
+        if projection.name in self.instead:
+            raise self.instead[projection.name]
         return found
 
     async def fetch(self, query: Select[Any]) -> Sequence[Row[Any]]:
@@ -62,8 +91,12 @@ class Waiting:
     def __init__(self, store: Store, wakes: WakeReceiver) -> None:
         self.store = store
         self.wakes = wakes
+        self.now: Instant = 0
         self.consistency = Consistency(
-            snapshots=store, wakes=wakes, poll_seconds=LONG * 2
+            snapshots=store,
+            wakes=wakes,
+            clock=lambda: self.now,
+            poll_seconds=LONG * 2,
         )
 
     def commit(self, position: int) -> None:
@@ -81,12 +114,28 @@ class Waiting:
         )
 
     async def reach(
-        self, position: int, *, seconds: float = LONG, remaining: float | None = None
+        self,
+        position: int,
+        *,
+        seconds: float = LONG,
+        remaining: float | None = None,
+        projection: Projection = ORDERS,
+    ) -> None:
+        await self.demand(
+            Requirement(min_position=position, max_wait_seconds=seconds),
+            remaining=remaining,
+            projection=projection,
+        )
+
+    async def demand(
+        self,
+        requirement: Requirement,
+        *,
+        remaining: float | None = None,
+        projection: Projection = ORDERS,
     ) -> None:
         await self.consistency.reach(
-            Requirement(min_position=position, max_wait_seconds=seconds),
-            projection="orders",
-            time_remaining_seconds=remaining,
+            requirement, projection=projection, time_remaining_seconds=remaining
         )
 
 
@@ -140,7 +189,7 @@ async def test_only_those_who_are_served_are_let_go(waiting: Waiting) -> None:
 
 async def test_a_wait_in_vain_says_how_far_it_is(waiting: Waiting) -> None:
     waiting.commit(3)
-    with pytest.raises(ProjectionLagging) as caught:
+    with pytest.raises(PositionNotReached) as caught:
         await waiting.reach(4, seconds=0.01)
     assert (caught.value.position, caught.value.min_position) == (3, 4)
     assert caught.value.retry_delay_seconds
@@ -175,10 +224,8 @@ async def test_a_store_that_is_away_is_an_error_for_who_comes(waiting: Waiting) 
 
 async def test_another_store_is_said_before_the_wait(waiting: Waiting) -> None:
     with pytest.raises(StoreMismatch):
-        await waiting.consistency.reach(
-            Requirement(min_position=9, max_wait_seconds=LONG, store_id="other"),
-            projection="orders",
-            time_remaining_seconds=None,
+        await waiting.demand(
+            Requirement(min_position=9, max_wait_seconds=LONG, store_id="other")
         )
 
 
@@ -197,7 +244,7 @@ async def test_beyond_the_limit_nobody_waits(
     waiting.store.position = 1
     patient = [asyncio.create_task(waiting.reach(2)) for _ in range(3)]
     await waiting.holds(3)
-    with pytest.raises(ProjectionLagging) as caught:
+    with pytest.raises(PositionNotReached) as caught:
         await asyncio.wait_for(waiting.reach(2), timeout=LONG / 2)
     assert caught.value.position == 1
     waiting.commit(2)
@@ -240,3 +287,121 @@ async def test_who_comes_after_closing_is_answered_or_told_at_once(
     await waiting.reach(1)
     with pytest.raises(ShuttingDown):
         await asyncio.wait_for(waiting.reach(2), timeout=LONG / 2)
+
+
+def stale(seconds: float, *, wait_seconds: float = LONG, **more: Any) -> Requirement:
+    return Requirement(
+        max_staleness_seconds=seconds, max_wait_seconds=wait_seconds, **more
+    )
+
+
+async def test_what_is_not_too_old_costs_no_wait(waiting: Waiting) -> None:
+    waiting.store.complete_time, waiting.now = 5 * SECOND, 7 * SECOND
+    await waiting.demand(stale(2.0, wait_seconds=0))
+
+
+async def test_what_is_too_old_is_waited_for_until_it_is_renewed(
+    waiting: Waiting,
+) -> None:
+    waiting.store.complete_time, waiting.now = 5 * SECOND, 8 * SECOND
+    reaching = asyncio.create_task(waiting.demand(stale(2.0)))
+    await waiting.holds(1)
+    waiting.wakes.wake()
+    await waiting.holds(1)
+    assert not reaching.done()
+    waiting.store.complete_time = 6 * SECOND
+    waiting.wakes.wake()
+    await asyncio.wait_for(reaching, timeout=LONG / 2)
+
+
+async def test_what_was_fresh_when_it_was_seen_grows_old(waiting: Waiting) -> None:
+    """What is known of a read model is no answer for ever."""
+    waiting.store.complete_time, waiting.now = 5 * SECOND, 5 * SECOND
+    await waiting.demand(stale(2.0))
+    waiting.now = 8 * SECOND
+    with pytest.raises(TooStale) as caught:
+        await waiting.demand(stale(2.0, wait_seconds=0))
+    assert (caught.value.lag_seconds, caught.value.max_staleness_seconds) == (3.0, 2.0)
+
+
+async def test_a_stale_answer_that_is_allowed_is_waited_for_first(
+    waiting: Waiting,
+) -> None:
+    waiting.now = 9 * SECOND
+    reaching = asyncio.create_task(waiting.demand(stale(2.0, allow_stale=True)))
+    await waiting.holds(1)
+    waiting.store.complete_time = 9 * SECOND
+    waiting.wakes.wake()
+    await asyncio.wait_for(reaching, timeout=LONG / 2)
+    waiting.now = 20 * SECOND
+    await waiting.demand(stale(2.0, wait_seconds=0.01, allow_stale=True))
+
+
+async def test_below_the_first_page_nothing_is_allowed(waiting: Waiting) -> None:
+    waiting.store.position = 4
+    requirement = Requirement(
+        min_position=9, floor_position=5, allow_stale=True, max_wait_seconds=0.01
+    )
+    with pytest.raises(PositionNotReached):
+        await waiting.demand(requirement)
+    waiting.store.position = 5
+    await waiting.demand(requirement)
+
+
+def rebuilding(projection: Projection) -> ProjectionRebuilding:
+    return ProjectionRebuilding(projection.name, position=3, head_position=9)
+
+
+async def test_a_read_model_that_is_being_made_is_waited_for(waiting: Waiting) -> None:
+    waiting.store.instead["orders"] = rebuilding(ORDERS)
+    reaching = asyncio.create_task(waiting.reach(0))
+    await waiting.holds(1)
+    del waiting.store.instead["orders"]
+    waiting.wakes.wake()
+    await asyncio.wait_for(reaching, timeout=LONG / 2)
+
+
+async def test_one_that_stays_in_the_making_is_told_with_how_far_it_is(
+    waiting: Waiting,
+) -> None:
+    waiting.store.instead["orders"] = rebuilding(ORDERS)
+    with pytest.raises(ProjectionRebuilding) as caught:
+        await waiting.reach(0, seconds=0.01)
+    assert caught.value.facts == {
+        "projection": "orders",
+        "position": "3",
+        "head_position": "9",
+    }
+
+
+@pytest.mark.parametrize(
+    "instead", [rebuilding(ORDER_EVENTS), StoreUnavailable("not made yet")]
+)
+async def test_a_read_model_that_is_not_there_holds_up_no_other(
+    waiting: Waiting, instead: Exception
+) -> None:
+    """Also where both are looked at together."""
+    waiting.store.instead["order_events"] = instead
+    waiting.store.position = 1
+    absent = asyncio.create_task(
+        waiting.reach(1, seconds=0.01, projection=ORDER_EVENTS)
+    )
+    present = asyncio.create_task(waiting.reach(1))
+    await asyncio.wait_for(present, timeout=LONG / 2)
+    with pytest.raises(type(instead)):
+        await absent
+
+
+async def test_looking_beyond_a_position_gives_what_there_is_after_the_time(
+    waiting: Waiting,
+) -> None:
+    waiting.store.position = 3
+    found = await waiting.consistency.beyond(3, projection=ORDERS, seconds=0.01)
+    assert found.position == 3
+    looking = asyncio.create_task(
+        waiting.consistency.beyond(3, projection=ORDERS, seconds=LONG)
+    )
+    await waiting.holds(1)
+    waiting.commit(7)
+    found = await asyncio.wait_for(looking, timeout=LONG / 2)
+    assert found.position == 7

@@ -13,7 +13,8 @@ from eventcore.errors import (
     EventCoreError,
     FieldViolation,
     InvalidFields,
-    ProjectionLagging,
+    PositionNotReached,
+    ProjectionRebuilding,
     Refusal,
     ShuttingDown,
     StoreBroken,
@@ -21,6 +22,7 @@ from eventcore.errors import (
     StoreMismatch,
     StoreUnavailable,
     TooManyCalls,
+    TooStale,
     VersionMismatch,
 )
 from eventcore.messages import ErrorRecord, Kind, Lane
@@ -188,7 +190,14 @@ def test_of_many_wrong_fields_the_first_20_are_named_and_all_are_counted() -> No
         ShuttingDown(),
         StoreUnavailable(),
         TooManyCalls("too many", limit=4000),
-        ProjectionLagging(min_position=9, position=7, retry_delay_seconds=0.1),
+        PositionNotReached(min_position=9, position=7, retry_delay_seconds=0.1),
+        TooStale(
+            max_staleness_seconds=2.0,
+            lag_seconds=3.0,
+            position=7,
+            retry_delay_seconds=0.1,
+        ),
+        ProjectionRebuilding("orders", position=7, head_position=9),
     ],
 )
 def test_a_retry_delay_is_told_twice_and_alike(error: EventCoreError) -> None:

@@ -193,6 +193,15 @@ async def test_reflection_lists_and_describes_every_service() -> None:
         async def ListOrderEvents(self, request: Any, context: Any) -> Any:  # noqa: N802
             return query_service_pb2.ListOrderEventsResponse()
 
+        async def WatchOrders(self, request: Any, context: Any) -> Any:  # noqa: N802
+            yield query_service_pb2.WatchOrdersResponse()
+
+        async def GetCustomerSummary(self, request: Any, context: Any) -> Any:  # noqa: N802
+            return query_service_pb2.GetCustomerSummaryResponse()
+
+        async def ListProductSales(self, request: Any, context: Any) -> Any:  # noqa: N802
+            return query_service_pb2.ListProductSalesResponse()
+
     name = query_service_pb2.DESCRIPTOR.services_by_name["QueryService"].full_name
     service = RpcService(
         name=name,

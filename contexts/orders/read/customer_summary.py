@@ -119,11 +119,10 @@ def _owners(
         order_customers,
         [{"order_id": order, "customer_id": name} for order, name in owners.items()],
     )
-    others = {
-        order_key(envelope.stream.key): envelope
-        for envelope, _ in changes
-        if order_key(envelope.stream.key) not in owners
-    }
+    others: dict[bytes, EventEnvelope] = {}
+    for envelope, _ in changes:
+        if order_key(envelope.stream.key) not in owners:
+            others.setdefault(order_key(envelope.stream.key), envelope)
     found = tables.fetch(order_customers, [(order,) for order in others])
     for order, envelope in others.items():
         row = found.get((order,))

@@ -1,7 +1,7 @@
 """What the read models of orders answer of orders and their events."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Select, Table, func, select, tuple_
@@ -153,7 +153,7 @@ def sort_keys(query: ListOrders, orders: Table, order_products: Table) -> Select
     """The sort keys and sizes of a page, and of one row beyond it."""
     keys = _sort_columns(query.filter, orders, order_products)
     descending = query.filter.order_by.descending
-    conditions = _conditions(query.filter, orders, order_products)
+    conditions = _conditions(_not_implied(query), orders, order_products)
     if query.start is not None:
         place, after = tuple_(*keys), tuple_(*query.start.after)
         conditions.append(place < after if descending else place > after)
@@ -168,6 +168,23 @@ def sort_keys(query: ListOrders, orders: Table, order_products: Table) -> Select
         .order_by(*(key.desc() if descending else key for key in keys))
         .limit(query.page_size + 1)
     )
+
+
+def _not_implied(query: ListOrders) -> OrdersFilter:
+    """The filter without the bound that a later page lies within anyway.
+
+    The database would choose it for where to begin, and pass over all pages before.
+    """
+    orders_filter, start = query.filter, query.start
+    if start is None or orders_filter.order_by.column != "place_time":
+        return orders_filter
+    since, before = orders_filter.placed_since, orders_filter.placed_before
+    if orders_filter.order_by.descending:
+        if before is not None and start.after.time < before:
+            return replace(orders_filter, placed_before=None)
+    elif since is not None and start.after.time >= since:
+        return replace(orders_filter, placed_since=None)
+    return orders_filter
 
 
 def _sort_columns(

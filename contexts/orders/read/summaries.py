@@ -100,10 +100,13 @@ def sales_page(query: ListProductSales, sales: Table) -> Select[Any]:
     page = select(sales).order_by(*keys).limit(query.page_size + 1)
     if query.filter.product_id:
         page = page.where(sales.c.product_id == query.filter.product_id)
-    if query.filter.since_day:
-        page = page.where(sales.c.day >= query.filter.since_day)
     if query.filter.until_day:
         page = page.where(sales.c.day <= query.filter.until_day)
     if query.start is not None:
         page = page.where(tuple_(*keys) > tuple_(*query.start.after))
+    since = query.filter.since_day
+    # A later page lies beyond it anyway. The database would choose it for where to begin, and pass
+    # over all pages before.
+    if since and (query.start is None or query.start.after.day < since):
+        page = page.where(sales.c.day >= since)
     return page

@@ -1,6 +1,8 @@
 """The past, for who watches: read page by page, with no moment of the store open in between."""
 
 import asyncio
+import time
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Select, Table, select
@@ -12,6 +14,7 @@ from contexts.orders.read.watching.watched import (
     Batch,
     Wanted,
     Watched,
+    batch_of,
 )
 
 READS_MAX = 1
@@ -23,9 +26,15 @@ ROWS_PER_PAGE_MAX = 500
 """Rows of a page. The first one is small, because an event may be large; then as many as fill a
 batch."""
 
-POSITIONS_PER_PAGE_MAX = 5_000
-"""Positions that a page goes through where it looks for events of a type, which has no index: so
-each page costs a millisecond or two."""
+POSITIONS_PER_PAGE_MIN = 5_000
+POSITIONS_PER_PAGE_MAX = 2**62
+POSITIONS_FACTOR = 4
+"""Positions that a page goes through. Where what is wanted lies close together, or is found only by
+passing over much else, a few are enough; where it is rare and has an index, all of them are."""
+
+PAGE_SECONDS = 0.02
+"""How long the query of a page should take, as who watches waits for the pages of all others. One
+that takes much longer goes through fewer positions the next time, a short one through more."""
 
 
 class Past:
@@ -41,9 +50,10 @@ class Past:
         self._moments = moments
         self._reads = reads
         self._rows = ROWS_PER_PAGE_FIRST
+        self._positions = POSITIONS_PER_PAGE_MIN
 
     async def page(self, wanted: Wanted, *, after_position: int) -> Batch:
-        """The next events that are wanted; none, and the end of what there is, if there are none.
+        """The next events that are wanted; perhaps none, and how far that holds.
 
         Raises:
             ProjectionLagging: there is nothing to answer from any more.
@@ -51,21 +61,33 @@ class Past:
         """
         limit = self._rows
         async with self._reads, self._moments.open(ORDER_EVENTS) as moment:
-            last = moment.known.checkpoint.position
-            if not wanted.orders and not wanted.customer_id:
-                last = min(last, after_position + POSITIONS_PER_PAGE_MAX)
+            newest = moment.known.checkpoint.position
+            last = min(newest, after_position + self._positions)
             table = moment.table(order_events)
+            began = time.monotonic()
             rows = await moment.fetch(
                 page_of(table, wanted, after_position, last, limit)
             )
-        answers = [row.answer for row in rows]
-        if not answers:
-            return Batch((), max(last, after_position))
-        average = sum(map(len, answers)) // len(answers) + 1
-        self._rows = max(
-            ROWS_PER_PAGE_MIN, min(BATCH_BYTES_MAX // average, ROWS_PER_PAGE_MAX)
+            seconds = time.monotonic() - began
+        is_full = len(rows) == limit
+        self._adapt(rows, seconds, is_full=is_full)
+        return batch_of(
+            ((row.position, row.answer) for row in rows),
+            end=rows[-1].position if is_full else max(last, after_position),
         )
-        return Batch(answers, rows[-1].position if len(rows) == limit else last)
+
+    def _adapt(self, rows: Sequence[Any], seconds: float, *, is_full: bool) -> None:
+        """Fits the next page to what this one has shown."""
+        if rows:
+            average = sum(len(row.answer) for row in rows) // len(rows) + 1
+            fitting = min(BATCH_BYTES_MAX // average + 1, ROWS_PER_PAGE_MAX)
+            self._rows = max(fitting, ROWS_PER_PAGE_MIN)
+        if seconds > POSITIONS_FACTOR * PAGE_SECONDS:
+            fewer = self._positions // POSITIONS_FACTOR
+            self._positions = max(fewer, POSITIONS_PER_PAGE_MIN)
+        elif seconds < PAGE_SECONDS and not is_full:
+            more = self._positions * POSITIONS_FACTOR
+            self._positions = min(more, POSITIONS_PER_PAGE_MAX)
 
 
 def page_of(

@@ -7,7 +7,8 @@ from contexts.orders.read.columns import order_key
 from contexts.orders.wire.watching import WatchFilter
 
 BATCH_BYTES_MAX = 64 * 1024
-"""What one who watches holds in memory, about: with a thousand slow ones that is 64 MB."""
+"""What one who watches holds in memory, and an event more: with a thousand slow ones that is 64
+MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +49,18 @@ class Wanted:
         )
 
 
-def batch_of(events: Iterable[Watched], wanted: Wanted, *, end: int) -> Batch:
-    """Those of the events that are wanted, up to what may be held.
+def batch_of(answers: Iterable[tuple[int, bytes]], *, end: int) -> Batch:
+    """As many of the answers as may be held.
 
     Args:
-        events: In order, without a gap.
-        wanted: Which.
-        end: The position up to which the events are all that there are.
+        answers: Each with its position, in order: all that are wanted, up to `end`.
+        end: The position up to which they are all.
     """
-    answers: list[bytes] = []
+    held: list[bytes] = []
     size = 0
-    for event in events:
-        if wanted.matches(event):
-            answers.append(event.answer)
-            size += len(event.answer)
-            if size >= BATCH_BYTES_MAX:
-                return Batch(answers, event.position)
-    return Batch(answers, end)
+    for position, answer in answers:
+        held.append(answer)
+        size += len(answer)
+        if size >= BATCH_BYTES_MAX:
+            return Batch(held, position)
+    return Batch(held, end)

@@ -1,0 +1,130 @@
+"""GetCustomerSummary and ListProductSales over the wire."""
+
+import grpc
+import pytest
+
+from contexts.orders.events import OrderPaid, PaymentReceived
+from orderes.v1.consistency_pb2 import Consistency
+from orderes.v1.query_service_pb2 import (
+    CustomerSummary,
+    GetCustomerSummaryRequest,
+    ListProductSalesRequest,
+    ListProductSalesResponse,
+)
+from tests.orders.examples import CANCELLED_ORDER, PAID_ORDER, REFUND, euro
+from tests.read_server.scene import STORE_ID, Scene, at, placed
+from tests.support.order_log import START
+from tests.support.rpc import Failure, failure_of
+
+PRICE = euro(1)
+
+
+async def summary_of(scene: Scene, customer_id: str) -> CustomerSummary:
+    request = GetCustomerSummaryRequest(customer_id=customer_id)
+    answer = await scene.queries.GetCustomerSummary(request)
+    assert answer.read_info.store_id == STORE_ID
+    summary: CustomerSummary = answer.customer_summary
+    return summary
+
+
+async def sales(scene: Scene, **fields: object) -> ListProductSalesResponse:
+    request = ListProductSalesRequest(**fields)  # type: ignore[arg-type]
+    answer: ListProductSalesResponse = await scene.queries.ListProductSales(request)
+    return answer
+
+
+async def refused(scene: Scene, **fields: object) -> Failure:
+    request = ListProductSalesRequest(**fields)  # type: ignore[arg-type]
+    return await failure_of(scene.queries.ListProductSales(request))
+
+
+async def sell(scene: Scene, *product_ids: str) -> None:
+    """An order with one piece of each, which is paid at once."""
+    amount = euro(len(product_ids))
+    await scene.place(
+        placed(*product_ids),
+        PaymentReceived(payment_id="p-1", amount=amount),
+        OrderPaid(amount_paid=amount),
+        project=False,
+    )
+
+
+async def test_a_customer_has_the_totals_of_its_orders(scene: Scene) -> None:
+    await scene.place(*PAID_ORDER)
+    await scene.place(*CANCELLED_ORDER, REFUND)
+    await scene.place(placed(customer_id="customer-2"))
+    summary = await summary_of(scene, "customer-1")
+    assert (summary.order_count, summary.cancelled_count) == (2, 1)
+    (net_paid,) = summary.net_paid
+    assert (net_paid.currency_code, net_paid.minor_units) == ("EUR", 1999 + 600)
+    assert summary.first_order_time == at(START)
+    assert summary.last_order_time.ToMicroseconds() > START
+
+
+async def test_a_customer_without_orders_has_none(scene: Scene) -> None:
+    summary = await summary_of(scene, "nobody")
+    assert summary == CustomerSummary(customer_id="nobody")
+
+
+async def test_a_customer_has_to_be_named(scene: Scene) -> None:
+    failure = await failure_of(
+        scene.queries.GetCustomerSummary(
+            GetCustomerSummaryRequest(consistency=Consistency(min_position=0))
+        )
+    )
+    assert failure.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert set(failure.violations) == {"customer_id", "consistency.min_position"}
+
+
+async def test_what_was_paid_is_sold(scene: Scene) -> None:
+    await sell(scene, "apples", "bread")
+    await sell(scene, "apples")
+    await scene.place(placed("pears"))
+    found = [
+        (each.product_id, each.quantity, each.revenue.minor_units, each.order_count)
+        for each in (await sales(scene)).product_sales
+    ]
+    assert found == [("apples", 2, 2, 2), ("bread", 1, 1, 1)]
+
+
+async def test_pages_of_sales_follow_each_other_without_a_gap(scene: Scene) -> None:
+    names = [f"product-{number:02}" for number in range(25)]
+    await sell(scene, *names)
+    await scene.project()
+    token, found = "", []
+    while True:
+        page = await sales(scene, page_size=7, page_token=token)
+        found += [each.product_id for each in page.product_sales]
+        token = page.next_page_token
+        if not token:
+            break
+    assert found == names
+
+
+async def test_a_token_of_another_query_is_refused(scene: Scene) -> None:
+    await sell(scene, "apples", "bread")
+    await scene.project()
+    token = (await sales(scene, page_size=1)).next_page_token
+    failure = await refused(scene, page_token=token, product_id="bread")
+    assert failure.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert set(failure.violations) == {"page_token"}
+
+
+@pytest.mark.parametrize(
+    "field", ["since_day", "until_day"], ids=["the first", "the last"]
+)
+@pytest.mark.parametrize("day", ["2026-02-30", "yesterday", "2026-1-1"])
+async def test_a_day_that_is_none_is_refused(
+    scene: Scene, field: str, day: str
+) -> None:
+    assert set((await refused(scene, **{field: day})).violations) == {field}
+
+
+async def test_only_the_days_and_the_product_that_are_asked_for(scene: Scene) -> None:
+    await sell(scene, "apples", "bread")
+    await scene.project()
+    (day,) = {each.day for each in (await sales(scene)).product_sales}
+    bread = await sales(scene, product_id="bread", since_day=day, until_day=day)
+    assert [each.product_id for each in bread.product_sales] == ["bread"]
+    assert not (await sales(scene, since_day="2100-01-01")).product_sales
+    assert not (await sales(scene, until_day="2000-01-01")).product_sales
