@@ -60,7 +60,7 @@ PLANTED: Mapping[str, Mapping[str, Sequence[str]]] = {
         "projector/runner.py": ["grpc", "sqlalchemy"],
         "read_server/consistency.py": ["grpc", "sqlalchemy"],
         "contexts/orders/write/handlers.py": ["grpc", "sqlalchemy"],
-        "contexts.orders.read.orders.py": ["grpc"],
+        "contexts/orders/read/orders.py": ["grpc"],
     },
     "stubs": {
         "write_server/planted_stub.py": ["orderes.v1.order_pb2"],
