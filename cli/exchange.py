@@ -7,8 +7,8 @@ import grpc
 from google.protobuf.message import Message
 
 from cli.client import Server
-from cli.failure import failure_of
 from cli.refused import Refused, Sent
+from orderes.client.failure import failure_of
 
 RequestT = TypeVar("RequestT", bound=Message)
 ResponseT = TypeVar("ResponseT", bound=Message)

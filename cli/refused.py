@@ -9,10 +9,10 @@ import click
 import grpc
 from rich.markup import escape
 
-from cli.failure import Failure, FieldFault
 from cli.money import format_money
 from cli.output import console, json_text, print_facts, print_table, table
 from cli.program import own_command
+from orderes.client.failure import Failure, FieldFault
 
 FLAGS: Mapping[str, str] = {
     "order_id": "ORDER_ID",

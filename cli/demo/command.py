@@ -20,9 +20,9 @@ from cli.demo.house import house
 from cli.demo.life import tell_life
 from cli.demo.overload import tell_overload
 from cli.demo.telling import Telling
-from cli.failure import failure_of
 from cli.output import console
 from cli.supervisor import CannotStart
+from orderes.client.failure import failure_of
 
 LOG_LINES_SHOWN = 20
 STORY_SECONDS_MAX = 120.0

@@ -5,9 +5,9 @@ import grpc
 from cli.demo.house import CALL_SECONDS_MAX, Commands, House
 from cli.demo.orders import COMMITTED, euro, new_id, outcome, place_order
 from cli.demo.telling import Telling
-from cli.failure import Failure, failure_of
 from cli.output import payment_text, state_text
 from cli.parameters import money_text
+from orderes.client.failure import Failure, failure_of
 from orderes.v1.command_pb2 import Command
 from orderes.v1.command_service_pb2 import (
     CancelOrderRequest,

@@ -8,7 +8,7 @@ import grpc
 from cli.demo.house import CALL_SECONDS_MAX, QUEUE_CAPACITY, Commands, House
 from cli.demo.orders import place_order
 from cli.demo.telling import Telling
-from cli.failure import Failure, failure_of
+from orderes.client.failure import Failure, failure_of
 from orderes.v1.command_pb2 import Command
 from orderes.v1.command_service_pb2 import GetCommandRequest, PlaceOrderRequest
 

@@ -6,7 +6,7 @@ from textwrap import wrap
 from rich.console import Console
 from rich.markup import escape
 
-from cli.failure import Failure
+from orderes.client.failure import Failure
 
 STORY_WIDTH = 88
 """Columns of a paragraph: what reads well, also where the terminal is wider."""

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 PLANTED: Mapping[str, Mapping[str, Sequence[str]]] = {
     "layers": {
+        "orderes/client/planted_layer.py": ["eventcore.messages"],
         "eventcore/planted.py": ["contexts.orders.events"],
         "contexts/planted_layer.py": ["write_server.lanes"],
         "projector/planted.py": ["write_server.lanes"],
@@ -66,6 +67,15 @@ PLANTED: Mapping[str, Mapping[str, Sequence[str]]] = {
         "write_server/planted_stub.py": ["orderes.v1.order_pb2"],
         "eventcore/planted_stub.py": ["orderes.v1.order_pb2"],
         "contexts/orders/read/planted_stub.py": ["orderes.v1.order_pb2"],
+    },
+    "client": {
+        "contexts/orders/wire/planted_client.py": ["orderes.client.failure"],
+        "eventcore/planted_client.py": ["orderes.client.failure"],
+        "read_server/planted_client.py": ["orderes.client.failure"],
+    },
+    "client-alone": {
+        "orderes/client/planted.py": ["msgspec", "sqlalchemy"],
+        "orderes/client/failure.py": ["structlog"],
     },
     "adapters": {
         "write_server/planted_adapter.py": ["eventcore.memory.write_store"],
