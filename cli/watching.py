@@ -15,8 +15,8 @@ import grpc
 from google.rpc import status_pb2
 
 from cli.client import CallIterator, Server
-from cli.failure import Failure, failure_of
 from cli.refused import may_pass
+from orderes.client.failure import Failure, failure_of
 from orderes.v1.query_service_pb2 import WatchOrdersRequest, WatchOrdersResponse
 from orderes.v1.query_service_pb2_grpc import QueryServiceStub
 

@@ -1,1 +1,3 @@
-"""What a client in Python imports: the stubs of the contract, generated from `protos/`."""
+"""What a client in Python imports: `orderes.client`, and the stubs of the contract, which are
+generated from `protos/`.
+"""

@@ -3,6 +3,7 @@
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -246,6 +247,27 @@ def test_the_lines_about_read_models_work_as_printed(
     assert resumed.startswith("orders goes on.")
     assert back.startswith("Generation 1 of orders serves again.")
     assert verified.startswith("Everything is as it should be.")
+
+
+def test_the_program_for_services_works_as_printed(
+    up: Up, five_minutes: list[str]
+) -> None:
+    (program,) = [text for kind, text in BLOCK.findall(README) if kind == "python"]
+    write, read = up.addresses["write-address"], up.addresses["read-address"]
+    program = program.replace("Client()", f"Client({write!r}, {read!r})")
+
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+    assert result.stderr == ""
+    total, refusal = result.stdout.splitlines()
+    assert total.startswith("3998 at position ")
+    assert "the order is PLACED" in refusal
 
 
 def words_of(line: str) -> list[str]:
