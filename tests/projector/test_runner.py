@@ -317,7 +317,7 @@ def test_what_the_outbox_no_longer_has_is_applied_from_the_log(at_work: Scene) -
     for _ in range(5):
         scene.log.append(an_id(), *PAID_ORDER)
     prune(scene, 14)
-    scene.batch_events_max = 3
+    scene.limits = RunnerLimits(batch_events_max=3)
     scene.restart()
     scene.catch_up()
     assert scene.rows(scene.first) == scene.rows(scene.second) == list(range(1, 21))
