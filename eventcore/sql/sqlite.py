@@ -177,14 +177,16 @@ def committing(connection: Connection, *, durable: bool) -> Iterator[None]:
     if not durable:
         yield
         return
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection), "it is an engine of this module"
+    driver = _driver(connection)
     before = driver.execute("PRAGMA synchronous").fetchone()[0]
     _pragma(driver, "synchronous", "FULL", _FULL)
     try:
         yield
     finally:
-        _pragma(driver, "synchronous", before, before)
+        # Where a transaction could not even be ended, nothing is obeyed either; what is raised then
+        # says why.
+        if not driver.in_transaction:
+            _pragma(driver, "synchronous", before, before)
 
 
 @contextmanager
@@ -226,6 +228,12 @@ def translated() -> Iterator[None]:
         if code in _BROKEN:
             raise StoreBroken from error
         raise
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection), "it is an engine of this module"
+    return driver
 
 
 def _primary_code(error: DBAPIError) -> int:

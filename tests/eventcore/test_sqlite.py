@@ -3,11 +3,11 @@
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from eventcore.errors import StartFailed, StoreBroken, StoreUnavailable
 from eventcore.operators import Pause
@@ -15,6 +15,7 @@ from eventcore.sql.sqlite import (
     OwnedFile,
     _pragma,
     async_reader_engine,
+    committing,
     owner_engine,
     reader_engine,
     translated,
@@ -110,6 +111,44 @@ def test_the_owner_waits_for_the_disk_as_it_was_told(
         "synchronous": synchronous,
         "wal_autocheckpoint": 1000,
     }
+    engine.dispose()
+
+
+def synchronous(connection: Connection) -> int:
+    return int(connection.exec_driver_sql("PRAGMA synchronous").scalar_one())
+
+
+@pytest.mark.parametrize("fault", [None, RuntimeError], ids=["well", "with an error"])
+def test_commits_can_wait_for_the_disk_for_a_while(
+    path: Path, fault: type[Exception] | None
+) -> None:
+    engine = owner_engine(path, durable=False)
+    with engine.connect() as connection:
+        with suppress(RuntimeError), committing(connection, durable=True):
+            with connection.begin():
+                assert synchronous(connection) == 2
+            if fault is not None:
+                raise fault
+        assert synchronous(connection) == 1
+        connection.rollback()
+        with committing(connection, durable=False), connection.begin():
+            assert synchronous(connection) == 1
+    engine.dispose()
+
+
+def test_what_went_wrong_is_told_also_where_the_transaction_cannot_be_ended(
+    path: Path,
+) -> None:
+    engine = owner_engine(path, durable=False)
+    with engine.connect() as connection:
+
+        def fail() -> None:
+            with committing(connection, durable=True):
+                connection.begin()
+                raise StoreBroken
+
+        with pytest.raises(StoreBroken):
+            fail()
     engine.dispose()
 
 
