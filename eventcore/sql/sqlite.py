@@ -26,6 +26,7 @@ from eventcore.errors import (
     StoreReplaced,
     StoreUnavailable,
 )
+from eventcore.sql.write_ahead_log import WAL_BYTES_MAX, WriteAheadLog
 
 BUSY_TIMEOUT_SECONDS = 5.0
 """How long a statement waits for a lock. Readers meet one only while the owner recovers."""
@@ -128,7 +129,9 @@ def owner_engine(path: Path, *, durable: bool) -> Engine:
         _pragma(
             connection, "wal_autocheckpoint", WAL_CHECKPOINT_PAGES, WAL_CHECKPOINT_PAGES
         )
+        _pragma(connection, "journal_size_limit", WAL_BYTES_MAX, WAL_BYTES_MAX)
 
+    event.listen(engine, "begin", WriteAheadLog(path).bound)
     _end_if_replaced(engine, path, "commit")
     # A deferred transaction that reads and then writes fails at once with BUSY_SNAPSHOT when
     # another connection has written in between, whatever the timeout.

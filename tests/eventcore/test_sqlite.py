@@ -29,7 +29,12 @@ def pragmas(engine: Engine) -> dict[str, object]:
     with engine.connect() as connection:
         return {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
-            for name in ("journal_mode", "synchronous", "wal_autocheckpoint")
+            for name in (
+                "journal_mode",
+                "synchronous",
+                "wal_autocheckpoint",
+                "journal_size_limit",
+            )
         }
 
 
@@ -110,6 +115,7 @@ def test_the_owner_waits_for_the_disk_as_it_was_told(
         "journal_mode": "wal",
         "synchronous": synchronous,
         "wal_autocheckpoint": 1000,
+        "journal_size_limit": 16 * 1024 * 1024,
     }
     engine.dispose()
 
