@@ -2,7 +2,8 @@
 
 Projections read and write thousands of rows at a time. So the statements are compiled once for each
 table, to text, and rows go to the driver as tuples: building each statement and each row through
-the library takes several times as long as the database does.
+the library takes several times as long as the database does. Nor does the library build those that
+name many keys: it would take 30 ms for each table of each generation.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,10 +29,35 @@ from eventcore.sql.upsert import upsert
 
 KEYS_PER_QUERY = (1, 8, 64, 500)
 """How many keys an IN query names: the last one is well below the number of parameters that a
-database takes, and with so few lengths every query is compiled only once."""
+database takes, and with so few lengths the driver keeps every query prepared."""
 
 ROWS_PER_SCAN = 1000
 """Rows that a scan holds at a time."""
+
+
+class _Fetch:
+    """The query for the rows of some keys, as text for the driver."""
+
+    def __init__(self, one: str, two: str) -> None:
+        """Learns from the queries for one key and for two how they go on.
+
+        Args:
+            one: Names one key, at its very end.
+            two: Names another one behind it.
+        """
+        begin = one.removesuffix(")")
+        assert two.startswith(begin), "queries differ in their keys alone"
+        self._begin = begin
+        self._next = two.removeprefix(begin).removesuffix(")")
+        self._texts: dict[int, str] = {}
+
+    def text(self, length: int) -> str:
+        """The query that names so many keys. It is built when it is first needed: most tables are
+        only ever asked for a few lengths.
+        """
+        if length not in self._texts:
+            self._texts[length] = f"{self._begin}{self._next * (length - 1)})"
+        return self._texts[length]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +67,7 @@ class _Statements:
     columns: tuple[str, ...]
     key: tuple[int, ...]
     """Where among the columns the primary key stands."""
-    fetch: dict[int, str]
-    """By the number of keys that it names."""
+    fetch: _Fetch
     write: str
     write_columns: tuple[str, ...]
     delete: str
@@ -65,7 +90,9 @@ class SqlRowReader:
             # Naming a key again changes nothing, and makes the statement one that is known.
             chunk.extend([chunk[-1]] * (length - len(chunk)))
             parts = tuple(part for key in chunk for part in key)
-            rows = self._connection.exec_driver_sql(statements.fetch[length], parts)
+            rows = self._connection.exec_driver_sql(
+                statements.fetch.text(length), parts
+            )
             for row in rows:
                 key = tuple(row[index] for index in place)
                 found[key] = dict(zip(columns, row, strict=True))
@@ -117,7 +144,7 @@ def _statements(table: Table, dialect: Dialect) -> _Statements:
     return _Statements(
         columns=tuple(column.name for column in columns),
         key=tuple(columns.index(column) for column in keys),
-        fetch={length: _fetch(table, length, dialect) for length in KEYS_PER_QUERY},
+        fetch=_Fetch(_fetch(table, 1, dialect), _fetch(table, 2, dialect)),
         write=write,
         write_columns=write_columns,
         delete=removal,
