@@ -28,7 +28,8 @@ class ProjectionRegister(RegisterReader, Protocol):
     """Changes the register, inside a unit of work.
 
     What an owner does is done under its lease (`ReadUnit.held`); the rest is what operators do,
-    from whichever projector they speak to, and is obeyed by the owner.
+    from whichever projector they speak to, and is obeyed by the owner. Of a projection or a
+    generation that is not there nothing is changed.
     """
 
     def acquire(
@@ -79,7 +80,7 @@ class ProjectionRegister(RegisterReader, Protocol):
         now: Instant,
         reason: str,
     ) -> Generation:
-        """Makes a new generation with empty tables."""
+        """Makes a new generation with empty tables, of a projection that somebody has had."""
 
     def rebuild_with(self, projection: str, generation: int) -> None:
         """Has a generation that was replaced take over again as a rebuild does, once it has caught

@@ -21,12 +21,19 @@ _Tables = dict[tuple[str, int], dict[Key, Row]]
 """Rows by their key, of each table of each generation."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _State:
-    """What is committed. Nothing in it is changed, only replaced: so a copy of it is a moment."""
+    """What is committed. Nothing in it is ever changed, so it is a moment."""
 
     register: RegisterState = field(default_factory=RegisterState)
     tables: _Tables = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Committed:
+    """Where the newest moment is put in place of the one before, at once."""
+
+    state: _State = field(default_factory=_State)
 
 
 class MemoryRowReader:
@@ -102,19 +109,18 @@ class MemoryGenerationUnit:
         self._register.put(replace(present, checkpoint=checkpoint))
 
     def report(self, progress: Progress) -> None:
-        present = self._register.state.generations[self._place]
-        self._register.put(replace(present, progress=progress))
+        self._register.change(*self._place, progress=progress)
 
     def fail(self, failure: Failure) -> None:
-        present = self._register.state.generations[self._place]
-        self._register.put(replace(present, failure=failure))
+        self._register.change(*self._place, failure=failure)
 
 
 class MemoryReadUnit:
     """One transaction, on a copy of what is committed."""
 
-    def __init__(self, state: _State) -> None:
-        self._state = state
+    def __init__(self, committed: _Committed) -> None:
+        self._committed = committed
+        state = committed.state
         self.tables = dict(state.tables)
         self.copied: set[tuple[str, int]] = set()
         self.register = MemoryRegister(state.register.copy(), self.tables)
@@ -132,10 +138,9 @@ class MemoryReadUnit:
         return MemoryGenerationUnit(self, lease.projection, number)
 
     def commit(self) -> None:
-        self._state.register = self.register.state
-        self._state.tables = self.tables
+        self._committed.state = _State(self.register.state.copy(), dict(self.tables))
         # What comes after it in the same unit must not reach what is committed.
-        self.register = MemoryRegister(self.register.state.copy(), dict(self.tables))
+        self.copied.clear()
 
 
 class MemoryReadStoreSnapshot:
@@ -153,20 +158,18 @@ class MemoryReadStore:
     """A store that lives as long as its process. It is its own reader."""
 
     def __init__(self) -> None:
-        self._state = _State()
+        self._committed = _Committed()
         self._lock = threading.Lock()
 
     @contextmanager
     def begin(self, *, durable: bool = False) -> Iterator[MemoryReadUnit]:  # noqa: ARG002
         """A unit of work. Nothing in here outlives the process, durable or not."""
         with self._lock:
-            yield MemoryReadUnit(self._state)
+            yield MemoryReadUnit(self._committed)
 
     @contextmanager
     def snapshot(self) -> Iterator[MemoryReadStoreSnapshot]:
-        with self._lock:
-            moment = _State(self._state.register, self._state.tables)
-        yield MemoryReadStoreSnapshot(moment)
+        yield MemoryReadStoreSnapshot(self._committed.state)
 
     def close(self) -> None:
         """There is nothing to give up."""

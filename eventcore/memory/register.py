@@ -103,8 +103,9 @@ class MemoryRegister:
         )
 
     def set_pause(self, projection: str, pause: Pause | None) -> None:
-        present = self.state.ownerships[projection]
-        self.state.ownerships[projection] = replace(present, pause=pause)
+        present = self.ownership(projection)
+        if present is not None:
+            self.state.ownerships[projection] = replace(present, pause=pause)
 
     def add_generation(
         self, projection: Projection, *, role: Role, now: Instant, reason: str
@@ -125,8 +126,7 @@ class MemoryRegister:
         return generation
 
     def rebuild_with(self, projection: str, generation: int) -> None:
-        present = self.state.generations[projection, generation]
-        self.put(replace(present, role=Role.BUILDING, replaced_time=0))
+        self.change(projection, generation, role=Role.BUILDING, replaced_time=0)
 
     def switch(
         self, projection: str, to: int, *, now: Instant, comparison: str = ""
@@ -136,12 +136,10 @@ class MemoryRegister:
             self.put(generation)
 
     def drop(self, projection: str, generation: int) -> None:
-        present = self.state.generations[projection, generation]
-        self.put(replace(present, role=Role.DROPPING))
+        self.change(projection, generation, role=Role.DROPPING)
 
     def go_on(self, projection: str, generation: int) -> None:
-        present = self.state.generations[projection, generation]
-        self.put(replace(present, failure=None))
+        self.change(projection, generation, failure=None)
 
     def skip(self, projection: str, generation: int, skip: Skip) -> None:
         self.state.skips.setdefault((projection, generation), []).append(skip)
@@ -177,6 +175,12 @@ class MemoryRegister:
     def put(self, generation: Generation) -> None:
         """Keeps a generation as it is now."""
         self.state.generations[generation.projection, generation.number] = generation
+
+    def change(self, projection: str, generation: int, **values: Any) -> None:
+        """Changes a generation; one that is not there is left so."""
+        present = self.state.generations.get((projection, generation))
+        if present is not None:
+            self.put(replace(present, **values))
 
     def _held(self, lease: Lease) -> Ownership:
         present = self.ownership(lease.projection)

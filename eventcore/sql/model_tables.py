@@ -104,7 +104,8 @@ class SqlRowReader:
             execution_options={"yield_per": ROWS_PER_SCAN},
         )
         with result:
-            for rows in result.partitions():
+            # Told again: of a statement that is text the option bounds only what is buffered.
+            for rows in result.partitions(ROWS_PER_SCAN):
                 yield [tuple(row) for row in rows]
 
     def _statements(self, table: Table) -> _Statements:

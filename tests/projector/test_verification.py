@@ -51,7 +51,7 @@ class Data:
         self._write.close()
 
     def project(
-        self, change: Callable[[ProjectionRegister], None] = lambda _: None
+        self, change: Callable[[ProjectionRegister], object] = lambda _: None
     ) -> None:
         """Brings the read models to the end of the log, after an operator's change."""
         path = self.folder / "read.db"
@@ -266,11 +266,8 @@ def test_what_operators_had_left_out_is_told_apart(data: Data) -> None:
 
 def test_what_was_replaced_is_verified_as_well(data: Data) -> None:
     data.project(
-        lambda register: (
-            register.add_generation(
-                ORDER_PROJECTIONS[0], role=Role.BUILDING, now=0, reason="asked"
-            )
-            and None
+        lambda register: register.add_generation(
+            ORDER_PROJECTIONS[0], role=Role.BUILDING, now=0, reason="asked"
         )
     )
     data.log.append(an_id(), PLACED)
