@@ -24,12 +24,4 @@ class Checkpoint:
     head_position: int = 0
     """The end of the log when it was last looked at."""
     complete_time: Instant = 0
-    """When the read model was last known to hold the whole log; 0 is never."""
-
-    @property
-    def known_time(self) -> Instant:
-        """The latest time of which the read model is known to hold the whole log; 0 is none.
-
-        It held the whole log also when its newest event was stored, which was the end of it then.
-        """
-        return max(self.complete_time, self.position_time)
+    """The latest time of which the read model is known to hold the whole log; 0 is none."""

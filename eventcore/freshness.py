@@ -64,7 +64,7 @@ class Requirement:
             )
         if self.max_staleness_seconds is None:
             return None
-        lag_seconds = (now - checkpoint.known_time) / 1_000_000
+        lag_seconds = _lag(checkpoint, now=now) / 1_000_000
         if lag_seconds <= self.max_staleness_seconds:
             return None
         return TooStale(
@@ -140,10 +140,17 @@ class Freshness(Protocol):
 
 def lag_microseconds(checkpoint: Checkpoint, *, now: Instant) -> int:
     """How long ago the read model was last known to hold the whole log, as answers tell it."""
-    lag = now - checkpoint.known_time
+    lag = _lag(checkpoint, now=now)
     return lag if lag >= LAG_SHOWN_MIN_MICROSECONDS else 0
 
 
 def is_current(checkpoint: Checkpoint, *, now: Instant) -> bool:
     """Whether the read model was known to hold the whole log just now."""
     return lag_microseconds(checkpoint, now=now) == 0
+
+
+def _lag(checkpoint: Checkpoint, *, now: Instant) -> int:
+    """In microseconds. A time that has not come yet shows that the clock was set back since, so
+    that nobody knows for how long nothing was heard: for so long, or for longer.
+    """
+    return abs(now - checkpoint.complete_time)

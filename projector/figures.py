@@ -27,10 +27,10 @@ class Figures:
     def lag_seconds(self) -> float:
         """Since it was last known to hold the whole log."""
         shown = self._owned.shown
-        if shown is None or not shown.checkpoint.known_time:
+        if shown is None or not shown.checkpoint.complete_time:
             # Nobody knows how old nothing is; 0 would say that it is up to date.
             return math.nan
-        return max(self._clock() - shown.checkpoint.known_time, 0) / 1_000_000
+        return max(self._clock() - shown.checkpoint.complete_time, 0) / 1_000_000
 
     def failed(self) -> float:
         """1 while it, or its rebuild, has stopped at an event."""

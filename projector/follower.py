@@ -70,9 +70,12 @@ class Follower:
 
     def batch_events(self, wanted: int | None = None) -> int:
         """How many events to take next: as many as may be, or fewer if something is at fault."""
-        if self._failed_up_to > self.position:
-            return self._batch_events
-        return self._batch_events_max if wanted is None else wanted
+        most = self._batch_events_max if wanted is None else wanted
+        return (
+            min(most, self._batch_events)
+            if self._failed_up_to > self.position
+            else most
+        )
 
     def wanted(self, events: Sequence[EventEnvelope]) -> Sequence[EventEnvelope]:
         """Those of the events that no operator has had left out."""
@@ -87,6 +90,12 @@ class Follower:
         before = self.checkpoint
         position = before.position if newest is None else newest.position
         is_complete = position == batch.head_position
+        # It held the whole log also when its newest event was stored, which was the end of it then.
+        # A time that the clock has not come to yet, because it was set back, tells nothing.
+        complete_time = before.complete_time
+        if newest is not None:
+            complete_time = max(complete_time, newest.record_time)
+        complete_time = batch.time if is_complete else min(complete_time, batch.time)
         return Checkpoint(
             store_id=batch.store_id,
             position=position,
@@ -95,7 +104,7 @@ class Follower:
             if newest is None
             else newest.record_time,
             head_position=batch.head_position,
-            complete_time=batch.time if is_complete else before.complete_time,
+            complete_time=complete_time,
         )
 
     def saw(self, checkpoint: Checkpoint) -> None:
@@ -119,6 +128,16 @@ class Follower:
         self._failed_up_to = max(self._failed_up_to, events[-1].position)
         self._batch_events = len(events) // 2
         return True
+
+    def stop_before(self, position: int) -> bool:
+        """Has it go as far as a position that is not there, and no further.
+
+        Returns:
+            Whether there is something in between; False if it stands right before it.
+        """
+        self._failed_up_to = position - 1
+        self._batch_events = position - 1 - self.position
+        return self._batch_events > 0
 
     def reloaded(self, generation: Generation, skipped: frozenset[int]) -> None:
         """Takes over what the store has, but for what is known to be fresher of its freshness."""

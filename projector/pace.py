@@ -46,8 +46,8 @@ class Slices:
     one is due.
 
     Between two of them it rests, so that it takes no more than its share of the time. While it does
-    not come nearer to what it is to replace, it rests no more: it must be faster than events come
-    in.
+    not come nearer to what it is to replace, it rests no more, and gives way to nobody: it must be
+    faster than events come in.
     """
 
     def __init__(
@@ -86,6 +86,11 @@ class Gap:
         """Whether it has come no nearer lately."""
         self.seconds_left: float | None = None
         """Until it is there, as it goes now; None while nobody can tell."""
+
+    def restart(self) -> None:
+        """Forgets what was observed: what comes next has nothing to do with it."""
+        self._first = None
+        self.falling_behind, self.seconds_left = False, None
 
     def observe(self, gap: int) -> None:
         """Notes how many events it is away."""

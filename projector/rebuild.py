@@ -3,7 +3,8 @@ takes its place.
 
 It never runs ahead of what serves before the two were compared: so there is one position at which
 both can be. From then on both get every batch, and are at one position again and again; at the next
-one it takes over. Where nothing of its version serves, it takes over when it holds the whole log.
+one it takes over. Where nothing of its version serves, or what serves has stopped, it takes over
+when it holds the whole log.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from concurrent.futures import Future
 
 import structlog
 
+from eventcore.errors import GenerationBehind
 from eventcore.generations import Progress
 from projector.comparison import Compared, Comparisons
 from projector.follower import Follower
@@ -37,6 +39,7 @@ class Rebuild:
         self._comparing: Future[Compared] | None = None
         self._compared: Compared | None = None
         self._said_falling_behind = False
+        self._said_behind = False
 
     @property
     def is_beside(self) -> bool:
@@ -64,18 +67,29 @@ class Rebuild:
             return self.slices.events
         return min(self.slices.events, served.position - self.follower.position)
 
+    def rest(self) -> None:
+        """Notes that it does not move, and so comes no nearer for no fault of its own."""
+        self._gap.restart()
+
     def look(self, served: Follower | None) -> None:
         """Sees how far it is, and has it compared when it is where what serves is."""
         self._take_result()
+        if self.follower.is_failed:
+            self.rest()
+            return
         target = self._target(served)
         self._gap.observe(target - self.follower.position)
         self._say_falling_behind(target)
-        if (
-            served is not None
-            and not self.is_beside
-            and not self.follower.is_failed
-            and self.follower.position == served.position
-        ):
+        if served is None or self.is_beside:
+            return
+        if served.is_failed and self.follower.position > served.position:
+            # It was beside what serves before a restart, and there is no position for both now.
+            text = (
+                "not compared with the one before, which has stopped at position "
+                f"{served.position}"
+            )
+            self._compared = Compared(differs=False, text=text)
+        elif self.follower.position == served.position:
             self._comparing = self._comparisons.begin(
                 self.follower.projection,
                 served=served.number,
@@ -93,6 +107,19 @@ class Rebuild:
             return False
         # What has stopped is no measure of how far there is to go.
         return follower.is_at_the_end if served.is_failed else True
+
+    def waits_for(self, behind: GenerationBehind) -> None:
+        """Says, once, that what serves another release holds more."""
+        if self._said_behind:
+            return
+        self._said_behind = True
+        _log.info(
+            "rebuild_waits_for_what_serves",
+            projection=self.follower.projection.name,
+            generation=self.follower.number,
+            position=behind.position,
+            served_position=behind.served_position,
+        )
 
     def progress(self, rate: float) -> Progress:
         """How it gets on."""

@@ -8,11 +8,13 @@ import structlog
 
 from eventcore.errors import (
     CheckpointMoved,
+    CorruptLog,
     GenerationBehind,
     LeaseLost,
+    StoreBroken,
     StoreUnavailable,
 )
-from eventcore.generations import Generation, Lease, Progress
+from eventcore.generations import Generation, Lease, Progress, Role
 from eventcore.messages import EventEnvelope, Instant
 from eventcore.projection import Projection
 from eventcore.read_store import ReadStore, ReadUnit
@@ -138,19 +140,29 @@ class ProjectionRunner:
             StartFailed: the read models were made from another log.
             StoreUnavailable: a store does not answer, or is not made yet.
         """
+        while True:
+            try:
+                self._take_over()
+            except (LeaseLost, CheckpointMoved) as error:
+                self._lost(self._of(error.projection), error)
+            else:
+                return
+
+    def _take_over(self) -> None:
         # First what needs no write store: the metrics tell the truth also while it is waited for.
         self._beat()
         with self._write_store.snapshot() as snapshot:
             head = snapshot.events.head()
             for owned in self._owned:
-                for follower in owned.followers:
-                    check_same_log(owned.name, follower.checkpoint, snapshot)
+                for generation in owned.generations:
+                    if generation.role is not Role.DROPPING:
+                        check_same_log(owned.name, generation.checkpoint, snapshot)
         with self._read_store.begin() as unit:
             for owned in self._owned:
                 if owned.lease is not None:
                     self._upkeep.begin(unit, owned, owned.lease, head)
-                    owned.load(unit.register)
             unit.commit()
+        self._load()
         self._store_id = head.store_id
         self._moved()
 
@@ -169,6 +181,9 @@ class ProjectionRunner:
         try:
             more = self._follow_all(log)
             wait_seconds = self._rebuild_next(log, busy=more)
+        except StoreBroken:
+            # Nobody knows what was written: nothing more is.
+            raise
         except StoreUnavailable:
             self._beat_if_due()
             raise
@@ -181,10 +196,14 @@ class ProjectionRunner:
 
     def reload(self) -> None:
         """Takes over what an operator has changed in the store."""
+        self._load()
+        self._moved()
+
+    def _load(self) -> None:
+        """Takes over what is in the store. Never before a commit: it may fail."""
         with self._read_store.begin() as unit:
             for owned in self._owned:
                 owned.load(unit.register)
-        self._moved()
 
     def release(self) -> None:
         """Gives the projections up, so that another projector has them at once."""
@@ -194,10 +213,8 @@ class ProjectionRunner:
                     unit.register.release(owned.lease)
             unit.commit()
 
-    def _acquire(self, unit: ReadUnit, owned: Owned) -> None:
-        now = self._clock()
-        owned.forget()
-        owned.lease = unit.register.acquire(
+    def _acquire(self, unit: ReadUnit, owned: Owned, now: Instant) -> Lease | None:
+        return unit.register.acquire(
             owned.name,
             owner=self._owner,
             now=now,
@@ -241,13 +258,19 @@ class ProjectionRunner:
         turns: list[tuple[Owned, Rebuild]] = []
         for owned in self._owned:
             rebuild = owned.rebuild
-            if rebuild is None or not self._may_move(owned):
+            if rebuild is None:
                 continue
+            if not self._may_move(owned):
+                rebuild.rest()
+                continue
+            was_beside = rebuild.is_beside
             rebuild.look(owned.served)
             if rebuild.can_take_over(owned.served) and self._switch(owned, rebuild):
                 return 0.0
             if rebuild.is_comparing:
                 waits.append(COMPARING_SECONDS)
+            elif rebuild.is_beside and not was_beside:
+                return 0.0
             elif not rebuild.is_beside and not rebuild.follower.is_failed:
                 turns.append((owned, rebuild))
         if turns and not self._nothing_serves:
@@ -260,10 +283,11 @@ class ProjectionRunner:
     ) -> float:
         """Applies a part of the log to a rebuild, if it is due; seconds until it is again.
 
-        It gives way to what goes at once, but not for ever.
+        It gives way to what goes at once, but not for ever, and not while it falls behind.
         """
         slices, follower = rebuild.slices, rebuild.follower
-        if slices.wait_seconds() > (-FRESHNESS_SECONDS if busy else 0.0):
+        gives_way = busy and not rebuild.is_falling_behind
+        if slices.wait_seconds() > (-FRESHNESS_SECONDS if gives_way else 0.0):
             return max(slices.wait_seconds(), 0.0)
         limit = rebuild.limit(owned.served)
         if limit <= 0:
@@ -289,7 +313,13 @@ class ProjectionRunner:
         except (StoreUnavailable, LeaseLost, CheckpointMoved):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it stops this one alone.
-            if not follower.narrow(events):
+            missing = error.position if isinstance(error, CorruptLog) else None
+            if missing is not None and not events:
+                # What comes before the hole is sound.
+                if follower.stop_before(missing):
+                    return None
+                self._fail(owned, follower, error, events)
+            elif not follower.narrow(events):
                 self._fail(owned, follower, error, events)
             return None
         return batch
@@ -342,28 +372,34 @@ class ProjectionRunner:
     def _switch(self, owned: Owned, rebuild: Rebuild) -> bool:
         """Has a rebuild take the place of what serves, unless queries would go back in time."""
         assert owned.lease is not None, "only who has it changes it"
-        compared, before = rebuild.comparison, owned.served
+        compared, before, made = rebuild.comparison, owned.served, rebuild.follower
         try:
             with self._read_store.begin(durable=True) as unit:
                 unit.held(owned.lease)
+                if made.is_fresher_than_written:
+                    # Queries are to see at once how fresh it is, and of which store.
+                    unit.generation(owned.lease, made.number).advance(
+                        made.checkpoint, expected_position=made.position
+                    )
                 unit.register.switch(
                     owned.name,
-                    rebuild.follower.number,
+                    made.number,
                     now=self._clock(),
                     comparison="" if compared is None else compared.text,
                 )
-                owned.load(unit.register)
                 unit.commit()
-        except GenerationBehind:
+        except GenerationBehind as behind:
             # Another release serves more than both hold by now.
+            rebuild.waits_for(behind)
             return False
+        self._load()
         say = _log.warning if compared is not None and compared.differs else _log.info
         say(
             "rebuild_took_over",
             projection=owned.name,
-            generation=rebuild.follower.number,
+            generation=made.number,
             replaced_generation=None if before is None else before.number,
-            position=rebuild.follower.position,
+            position=made.position,
             comparison=None if compared is None else compared.text,
         )
         self._moved()
@@ -403,22 +439,33 @@ class ProjectionRunner:
             LeaseLost, CheckpointMoved: one is in other hands; nothing was written.
         """
         now = self._clock()
-        taken = False
+        taken: list[tuple[Owned, Lease]] = []
+        reported: list[tuple[Follower, Progress]] = []
         with self._read_store.begin() as unit:
             for owned in self._owned:
-                if owned.lease is None:
-                    self._acquire(unit, owned)
-                    taken = taken or owned.lease is not None
-                else:
-                    self._renew(unit, owned, owned.lease, now)
-                owned.load(unit.register)
+                if owned.lease is not None:
+                    reported += self._renew(unit, owned, owned.lease, now)
+                elif (lease := self._acquire(unit, owned, now)) is not None:
+                    taken.append((owned, lease))
             unit.commit()
-        return taken
+        for follower, progress in reported:
+            follower.progress = progress
+        for owned, lease in taken:
+            owned.forget()
+            owned.lease = lease
+        self._load()
+        return bool(taken)
 
     def _of(self, name: str) -> Owned:
         return next(owned for owned in self._owned if owned.name == name)
 
-    def _renew(self, unit: ReadUnit, owned: Owned, lease: Lease, now: Instant) -> None:
+    def _renew(
+        self, unit: ReadUnit, owned: Owned, lease: Lease, now: Instant
+    ) -> list[tuple[Follower, Progress]]:
+        """Writes down that it lives and how fresh its generations are; the progress of those that
+        there was news of.
+        """
+        reported: list[tuple[Follower, Progress]] = []
         unit.register.renew(lease, now=now, expire_time=now + _LEASE)
         for follower in owned.followers:
             generation = unit.generation(lease, follower.number)
@@ -429,8 +476,9 @@ class ProjectionRunner:
             progress = self._progress(owned, follower)
             if progress != follower.progress:
                 generation.report(progress)
-                follower.progress = progress
+                reported.append((follower, progress))
         self._upkeep.retire(unit.register, owned)
+        return reported
 
     def _progress(self, owned: Owned, follower: Follower) -> Progress:
         rate = round(follower.rate.tick(), 1)

@@ -38,7 +38,7 @@ class ProjectorSettings(ProcessSettings):
         0.5,
         gt=0,
         le=1,
-        description="Share of the projector's time that a rebuild takes at most.",
+        description="Share of its time that a projector gives to rebuilds, while they come nearer.",
     )
     rebuild_batch_events_max: int = Field(
         5000,

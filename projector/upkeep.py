@@ -12,6 +12,7 @@ from eventcore.generations import (
     Role,
     building,
     previous,
+    served,
 )
 from eventcore.messages import Instant, LogHead
 from eventcore.projection_register import ProjectionRegister
@@ -69,11 +70,15 @@ class Upkeep:
         self._make(unit, owned, lease, head, serving)
 
     def retire(self, register: ProjectionRegister, owned: Owned) -> None:
-        """Drops generations that were replaced long enough ago."""
+        """Drops generations that were replaced long enough ago, but for the one that answers the
+        queries of this release: a newer one may have put another in its place.
+        """
         now = self._clock()
+        answering = served(owned.generations, version=owned.projection.version)
         for generation in owned.generations:
             if (
                 generation.role is Role.REPLACED
+                and generation is not answering
                 and generation.replaced_time + self._keep <= now
             ):
                 register.drop(owned.name, generation.number)
@@ -137,15 +142,24 @@ class Upkeep:
         )
 
     def _say_newer(self, owned: Owned, serving: Generation) -> None:
-        if previous(owned.generations, version=owned.projection.version) is None:
-            _log.error(
-                "projection_is_of_a_newer_release",
-                projection=owned.name,
-                version=serving.version,
-                version_of_this_release=owned.projection.version,
-                remedy="run the release that made it; to go back to this one, rebuild it with "
-                "`orderes projections rebuild`",
+        version = owned.projection.version
+        kept = previous(owned.generations, version=version)
+        if kept is None:
+            say, go_back = _log.error, "rebuild it with `orderes projections rebuild`"
+        else:
+            # It is kept up to date, and answers the queries of this release.
+            say, go_back = (
+                _log.warning,
+                "make it so with `orderes projections rollback`",
             )
+        say(
+            "projection_is_of_a_newer_release",
+            projection=owned.name,
+            version=serving.version,
+            version_of_this_release=version,
+            generation_of_this_release=None if kept is None else kept.number,
+            remedy=f"run the release that made it; to stay with this one, {go_back}",
+        )
 
 
 def _serving(owned: Owned) -> Generation | None:

@@ -6,6 +6,7 @@ from contextlib import closing
 import pytest
 from structlog.testing import capture_logs
 
+from eventcore.errors import StoreUnavailable
 from projector.runner import LEASE_SECONDS, ProjectionRunner
 from tests.orders.examples import PLACED
 from tests.projector.scene import Scene
@@ -123,3 +124,27 @@ def test_who_owns_the_file_takes_it_from_one_that_is_dead(scene: Scene) -> None:
     scene.restart(owner="next", seize=True)
     scene.catch_up()
     assert owner_of(scene) == "next"
+
+
+def test_a_first_sign_of_life_that_is_not_stored_is_given_again(scene: Scene) -> None:
+    scene.log.append(an_id(), PLACED)
+    scene.read_store.before_commit = [StoreUnavailable()]
+    with pytest.raises(StoreUnavailable):
+        scene.runner.verify()
+    assert following(scene.runner) == {False}
+    scene.catch_up()
+    assert scene.rows(scene.first) == [1]
+
+
+def test_who_has_lost_them_while_a_store_was_away_steps_back(
+    scene: Scene, other: Scene
+) -> None:
+    scene.log.now += round(LEASE_SECONDS * SECOND)
+    other.catch_up()
+    scene.runner.verify()
+    assert owner_of(scene) == "other"
+    assert following(scene.runner) == {False}
+    scene.log.now += round(LEASE_SECONDS * SECOND)
+    scene.pass_time(1)
+    assert owner_of(scene) == "this"
+    assert following(scene.runner) == {True}

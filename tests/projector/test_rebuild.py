@@ -12,7 +12,7 @@ from eventcore.errors import GenerationBehind, StoreUnavailable
 from eventcore.generations import Progress, Role, building, previous
 from projector.runner import RunnerLimits
 from tests.orders.examples import PLACED
-from tests.projector.scene import Scene, a_pause, a_scene_in_memory, a_skip
+from tests.projector.scene import STORE_ID, Scene, a_pause, a_scene_in_memory, a_skip
 from tests.support.envelopes import an_id
 from tests.support.order_log import SECOND
 
@@ -446,3 +446,84 @@ def test_whatever_happens_what_serves_is_a_prefix_of_the_log_and_only_grows(
         if generation.role is not Role.DROPPING:
             assert scene.rows(scene.first, generation.number) == list(range(1, end + 1))
     scene.close()
+
+
+def test_in_place_of_what_has_stopped_it_takes_over_also_after_a_crash(
+    serving: Scene,
+) -> None:
+    scene = serving
+    scene.first.poison[21] = RuntimeError("cannot")
+    append(scene, 30)
+    scene.work()
+    assert scene.generations(scene.first)[0].failure is not None
+    scene.first.poison.clear()
+    scene.limits = RunnerLimits(batch_events_max=4, rebuild_events_max=4)
+    scene.restart()
+    scene.catch_up()
+    scene.rebuild(scene.first)
+    until(scene, lambda: scene.generations(scene.first)[1].checkpoint.position > 24)
+    assert scene.roles(scene.first)[2] is Role.BUILDING
+    scene.restart()
+    scene.catch_up()
+    assert scene.roles(scene.first) == {1: Role.REPLACED, 2: Role.SERVING}
+    assert scene.rows(scene.first) == list(range(1, 51))
+    assert "which has stopped at position 20" in (
+        scene.generations(scene.first)[1].comparison
+    )
+
+
+def test_one_that_has_failed_does_not_fall_behind(serving: Scene) -> None:
+    scene = serving
+    scene.first.poison[5] = RuntimeError("cannot")
+    scene.rebuild(scene.first)
+    with capture_logs() as logs:
+        scene.work()
+        scene.pass_time(30)
+    assert scene.generations(scene.first)[1].failure is not None
+    assert not progress_of(scene, 2).falling_behind
+    assert "rebuild_falls_behind" not in {line["event"] for line in logs}
+
+
+def test_one_that_was_paused_does_not_fall_behind(serving: Scene) -> None:
+    scene = serving
+    scene.rebuild(scene.first)
+    pause = a_pause(scene.log.now)
+    scene.change(lambda register: register.set_pause("first", pause))
+    scene.pass_time(30)
+    scene.change(lambda register: register.set_pause("first", None))
+    with capture_logs() as logs:
+        scene.work()
+    assert scene.roles(scene.first)[2] is Role.SERVING
+    assert "rebuild_falls_behind" not in {line["event"] for line in logs}
+
+
+def test_a_rebuild_of_an_empty_log_is_as_fresh_as_what_it_replaces(
+    scene: Scene,
+) -> None:
+    scene.catch_up()
+    scene.rebuild(scene.first)
+    until(scene, lambda: scene.roles(scene.first)[2] is Role.SERVING)
+    checkpoint = scene.checkpoint(scene.first)
+    assert checkpoint is not None
+    assert (checkpoint.store_id, checkpoint.complete_time) == (
+        STORE_ID,
+        scene.log.now,
+    )
+
+
+def test_a_switch_that_is_not_stored_is_made_again(serving: Scene) -> None:
+    scene = serving
+    scene.rebuild(scene.first)
+    failures = [StoreUnavailable()]
+
+    def fail_once() -> None:
+        if failures:
+            raise failures.pop()
+
+    scene.read_store.on_durable_commit = fail_once
+    with pytest.raises(StoreUnavailable):
+        scene.work()
+    assert scene.roles(scene.first) == {1: Role.SERVING, 2: Role.BUILDING}
+    scene.work()
+    assert scene.roles(scene.first) == {1: Role.REPLACED, 2: Role.SERVING}
+    assert scene.rows(scene.first) == list(range(1, 21))

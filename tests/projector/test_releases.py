@@ -1,14 +1,17 @@
 """Releases that know other versions of a read model follow each other."""
 
+import pytest
 from structlog.testing import capture_logs
 
+from eventcore.errors import StartFailed
 from eventcore.generations import Role, served
+from eventcore.memory.write_store import MemoryWriteStore
 from projector.runner import RunnerLimits
 from tests.orders.examples import PLACED
 from tests.projector.examples import CountingProjection
 from tests.projector.scene import Scene
 from tests.support.envelopes import an_id
-from tests.support.order_log import SECOND
+from tests.support.order_log import SECOND, OrderLog
 
 DAY = 86_400
 
@@ -139,3 +142,35 @@ def test_the_newer_release_takes_up_what_it_had_made_before(scene: Scene) -> Non
     assert scene.roles(scene.first) == {1: Role.REPLACED, 2: Role.SERVING}
     assert scene.rows(scene.first, 2) == list(range(1, 12))
     assert scene.first.batch_sizes == [1]
+
+
+def test_after_going_back_to_an_older_release_its_own_is_kept(scene: Scene) -> None:
+    scene.log.append_orders(5, PLACED)
+    scene.catch_up()
+    release(scene, version=2)
+    scene.catch_up()
+    release(scene, version=1)
+    with capture_logs() as logs:
+        scene.catch_up()
+    (line,) = [each for each in logs if each["event"].endswith("of_a_newer_release")]
+    assert (line["log_level"], line["generation_of_this_release"]) == ("warning", 1)
+    assert "projections rollback" in line["remedy"]
+    scene.log.now += 2 * DAY * SECOND
+    scene.pass_time(2)
+    scene.log.append_orders(5, PLACED)
+    scene.work()
+    assert scene.rows(scene.first) == list(range(1, 11))
+
+
+def test_a_log_that_was_swapped_is_noticed_though_every_version_is_new(
+    scene: Scene,
+) -> None:
+    scene.log.append_orders(5, PLACED)
+    scene.catch_up()
+    other = MemoryWriteStore(store_id=an_id())
+    OrderLog(other).append_orders(9, PLACED)
+    scene.stores.reader = other
+    scene.second = CountingProjection("second", version=2)
+    release(scene, version=2)
+    with pytest.raises(StartFailed, match="made from another log"):
+        scene.runner.verify()

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from eventcore.errors import StoreUnavailable
+from eventcore.freshness import Requirement, is_current, lag_microseconds
 from tests.orders.examples import PAID_ORDER, PLACED
 from tests.projector.scene import AbsentWriteStore, Scene
 from tests.support.envelopes import an_id
@@ -54,7 +55,7 @@ def test_a_projection_that_stands_still_shows_as_lag(scene: Scene) -> None:
     assert lag >= 60
     checkpoint = scene.checkpoint(scene.first)
     assert checkpoint is not None
-    assert scene.log.now - checkpoint.known_time >= 60 * SECOND
+    assert scene.log.now - checkpoint.complete_time >= 60 * SECOND
 
 
 def test_while_the_write_store_is_away_the_metrics_say_how_far_it_is(
@@ -122,3 +123,35 @@ def test_how_fast_it_goes_is_written_down(scene: Scene) -> None:
     scene.pass_time(60)
     (generation,) = scene.generations(scene.first)
     assert generation.progress.events_per_second == 0
+
+
+def test_a_clock_that_was_set_back_makes_nothing_look_fresh(scene: Scene) -> None:
+    hour = 3600 * SECOND
+    scene.log.append(an_id(), PLACED)
+    scene.catch_up()
+    scene.log.append(an_id(), PLACED)
+    # Events never go back in time; the clock has.
+    scene.log.now -= hour
+    scene.work()
+    scene.pass_time(2)
+    checkpoint = scene.checkpoint(scene.first)
+    assert checkpoint is not None
+    assert checkpoint.position == 2
+    assert checkpoint.position_time > scene.log.now
+    assert is_current(checkpoint, now=scene.log.now)
+    # Nobody is at work any more, while the clock comes to where it was.
+    for later in (60 * SECOND, hour // 2, hour):
+        now = scene.log.now + later
+        assert lag_microseconds(checkpoint, now=now) == later
+        assert not is_current(checkpoint, now=now)
+
+
+def test_a_time_that_has_not_come_yet_counts_as_lag(scene: Scene) -> None:
+    scene.log.append(an_id(), PLACED)
+    scene.catch_up()
+    checkpoint = scene.checkpoint(scene.first)
+    assert checkpoint is not None
+    now = scene.log.now - 60 * SECOND
+    assert lag_microseconds(checkpoint, now=now) == 60 * SECOND
+    demand = Requirement(max_staleness_seconds=5.0)
+    assert demand.lagging(checkpoint, now=now) is not None

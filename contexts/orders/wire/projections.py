@@ -81,7 +81,9 @@ def _set_failure(
 ) -> None:
     if generation.failure is not None:
         message.error = generation.failure.message
-        message.error_position = generation.failure.position
+        if generation.failure.event_id:
+            # Of a position at which the log has no event there is nothing to leave out.
+            message.error_position = generation.failure.position
 
 
 def _rebuild_to_proto(
