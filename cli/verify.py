@@ -1,7 +1,7 @@
 """`orderes verify`: whether the stores hold what they should."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from eventcore.process.lifecycle import EXIT_CANNOT_START
 from projector.bootstrap import verify as verify_stores
 from projector.verification import OnProgress, Report
 
-EXIT_DIFFERENT = 1
+EXIT_NOT_SOUND = 1
 JSON_INDENT = 2
 
 
@@ -49,7 +49,8 @@ def verify(data_dir: Path, scratch_dir: Path | None, *, as_json: bool) -> None:
     """Read the whole log, fold it, and compare it with every read model.
 
     Works on the files of this machine, also while the processes run. Exit code 0 if all
-    is as it should be, 1 if not.
+    is as it should be; 1 if something differs, was not verified or has stopped; 78 if it
+    cannot verify at all.
     """
     try:
         with _progress(shown=not as_json) as on_progress:
@@ -64,8 +65,8 @@ def verify(data_dir: Path, scratch_dir: Path | None, *, as_json: bool) -> None:
         click.echo(text.decode())
     else:
         _print(console(), report)
-    if report.findings:
-        sys.exit(EXIT_DIFFERENT)
+    if not report.sound:
+        sys.exit(EXIT_NOT_SOUND)
 
 
 @contextmanager
@@ -92,13 +93,7 @@ def _progress(*, shown: bool) -> Iterator[OnProgress]:
 
 
 def _print(out: Console, report: Report) -> None:
-    if report.findings:
-        count = f"{report.findings_total:,} finding{'s'[: report.findings_total != 1]}"
-        out.print(f"[bold red]{count}[/bold red]")
-        for finding in report.findings:
-            out.print(f"  {escape(finding)}")
-    else:
-        out.print("[bold green]Everything is as it should be.[/bold green]")
+    _print_found(out, report)
     print_facts(out, [("store", report.store_id), ("events", f"{report.events:,}")])
     if report.verified:
         models = table("~read model", "#generation", "role", "#position", "#rows")
@@ -112,15 +107,37 @@ def _print(out: Console, report: Report) -> None:
             )
         out.print()
         print_table(out, models)
-    skips = [(each, skip) for each in report.verified for skip in each.skips]
-    if skips:
-        out.print("\nLeft out by operators:")
-    for each, skip in skips:
+    skips = [
+        f"{each.projection}, generation {each.generation}: position {skip.position}, "
+        f"{skip.event_type} {skip.event_id}: {skip.reason}"
+        for each in report.verified
+        for skip in each.skips
+    ]
+    _print_list(out, "Left out by operators:", skips)
+    _print_list(out, "To be known:", report.notes)
+
+
+def _print_found(out: Console, report: Report) -> None:
+    """The headline, which is never better than what follows it."""
+    if report.findings:
+        count = f"{report.findings_total:,} finding{'s'[: report.findings_total != 1]}"
+        out.print(f"[bold red]{count}[/bold red]")
+    elif report.unsettled:
         out.print(
-            f"  {each.projection}, generation {each.generation}: position "
-            f"{skip.position}, {skip.event_type} {skip.event_id}: {escape(skip.reason)}"
+            "[bold yellow]Nothing wrong was found, but not everything was verified or goes "
+            "on.[/bold yellow]"
         )
-    if report.notes:
-        out.print("\nNot verified, or to be known:")
-    for note in report.notes:
-        out.print(f"  {escape(note)}")
+    else:
+        out.print("[bold green]Everything is as it should be.[/bold green]")
+    for finding in report.findings:
+        out.print(f"  {escape(finding)}")
+    _print_list(out, "Not verified, or stopped:", report.unsettled)
+    if report.unsettled:
+        out.print()
+
+
+def _print_list(out: Console, title: str, lines: Sequence[str]) -> None:
+    if lines:
+        out.print(f"\n{title}")
+    for line in lines:
+        out.print(f"  {escape(line)}")

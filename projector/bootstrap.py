@@ -3,10 +3,11 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -35,6 +36,7 @@ from eventcore.sql.sqlite import (
     opening,
     owner_engine,
     reader_engine,
+    words_of,
 )
 from eventcore.sql.write_store import SqlWriteStoreReader
 from eventcore.telemetry import ProjectionMetrics, RpcMetrics
@@ -239,7 +241,8 @@ def verify(
         on_progress: Told of each step.
 
     Raises:
-        StartFailed: they are of a newer release, or there is no write store.
+        StartFailed: they are of a newer release, or there is no write store, or no room where the
+            read models are folded again.
         StoreUnavailable: a store does not answer.
     """
     path = data_dir / WRITE_DB
@@ -248,15 +251,20 @@ def verify(
             f"there is no {path}: name the folder of the databases with --data-dir"
         )
     with ExitStack() as stack:
-        beside = stack.enter_context(
-            TemporaryDirectory(prefix="orderes-verify-", dir=scratch_dir)
-        )
+        try:
+            beside = stack.enter_context(
+                TemporaryDirectory(prefix="orderes-verify-", dir=scratch_dir)
+            )
+        except OSError as error:
+            raise _no_scratch(scratch_dir, str(error)) from error
+        writing = partial(_writing_scratch, scratch_dir)
         write_store = SqlWriteStoreReader(reader_engine(path))
         stack.callback(write_store.close)
         read_store = SqlReadStoreReader(reader_engine(data_dir / READ_DB))
         stack.callback(read_store.close)
         scratch_path = Path(beside) / READ_DB
-        scratch = SqlReadStore(owner_engine(scratch_path, durable=False))
+        with writing():
+            scratch = SqlReadStore(owner_engine(scratch_path, durable=False))
         stack.callback(scratch.close)
         scratch_reader = SqlReadStoreReader(reader_engine(scratch_path))
         stack.callback(scratch_reader.close)
@@ -265,6 +273,22 @@ def verify(
             decoders={ORDER_CATEGORY: order_codec.decode},
             write_store=write_store,
             read_store=read_store,
-            scratch=Scratch(scratch, scratch_reader),
+            scratch=Scratch(scratch, scratch_reader, writing=writing),
             on_progress=on_progress,
         ).run()
+
+
+@contextmanager
+def _writing_scratch(folder: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except StoreUnavailable as error:
+        raise _no_scratch(folder, words_of(error)) from error
+
+
+def _no_scratch(folder: Path | None, words: str) -> StartFailed:
+    """The scratch directory cannot be written to, which tells nothing of the stores."""
+    return StartFailed(
+        f"cannot verify with the scratch directory {folder or gettempdir()}: {words}; make "
+        "room there, or choose another with --scratch-dir"
+    )

@@ -2,12 +2,12 @@
 that can be read.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sqlalchemy import BigInteger, Column, MetaData, Table, Text
 
 from eventcore.errors import EventCoreError
-from eventcore.messages import EventEnvelope, StreamId
+from eventcore.messages import EventEnvelope, Instant, StreamId
 from eventcore.model_tables import ReadModelTables
 from eventcore.projection import Projection
 
@@ -41,12 +41,18 @@ class LogCheck:
         """It keeps what it has to remember in tables of its own."""
 
     def apply(self, events: Sequence[EventEnvelope], tables: ReadModelTables) -> None:
-        """Checks a batch."""
+        """Checks a batch.
+
+        What it raises leaves no trace, so that parts of the batch can be checked after it.
+        """
         versions = _versions(events, tables)
+        newest_time = self._newest_time
+        findings: list[str] = []
         for event in events:
-            self._check_version(event, versions)
-            self._check_time(event)
-            self._check_content(event)
+            findings += _of_version(event, versions)
+            findings += _of_time(event, newest_time)
+            findings += self._of_content(event)
+            newest_time = max(newest_time, event.record_time)
         tables.write(
             streams,
             [
@@ -54,29 +60,13 @@ class LogCheck:
                 for stream, version in versions.items()
             ],
         )
+        self._newest_time = newest_time
+        self.findings += findings
 
-    def _check_version(
-        self, event: EventEnvelope, versions: dict[StreamId, int]
-    ) -> None:
-        expected = versions.get(event.stream, 0) + 1
-        if event.stream_version != expected:
-            self.findings.append(
-                f"position {event.position} is version {event.stream_version} of "
-                f"{event.stream.category} {event.stream.key}, which should be at {expected}"
-            )
-        versions[event.stream] = event.stream_version
-
-    def _check_time(self, event: EventEnvelope) -> None:
-        if event.record_time < self._newest_time:
-            self.findings.append(
-                f"position {event.position} is older than the event before it"
-            )
-        self._newest_time = max(self._newest_time, event.record_time)
-
-    def _check_content(self, event: EventEnvelope) -> None:
+    def _of_content(self, event: EventEnvelope) -> Iterator[str]:
         decode = self._decoders.get(event.stream.category)
         if decode is None:
-            self.findings.append(
+            yield (
                 f"position {event.position} is of a category that this release does not know: "
                 f"{event.stream.category}"
             )
@@ -84,7 +74,23 @@ class LogCheck:
         try:
             decode(event)
         except EventCoreError as error:
-            self.findings.append(error.message)
+            yield error.message
+
+
+def _of_version(event: EventEnvelope, versions: dict[StreamId, int]) -> Iterator[str]:
+    """Compares the version of an event with those before it, and takes it in."""
+    expected = versions.get(event.stream, 0) + 1
+    if event.stream_version != expected:
+        yield (
+            f"position {event.position} is version {event.stream_version} of "
+            f"{event.stream.category} {event.stream.key}, which should be at {expected}"
+        )
+    versions[event.stream] = event.stream_version
+
+
+def _of_time(event: EventEnvelope, newest_time: Instant) -> Iterator[str]:
+    if event.record_time < newest_time:
+        yield f"position {event.position} is older than the event before it"
 
 
 def _versions(

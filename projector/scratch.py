@@ -1,9 +1,10 @@
 """A store beside, in which generations are folded again."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
+from eventcore.errors import StartFailed
 from eventcore.generations import Generation, Lease, Role, Skip
 from eventcore.messages import EventEnvelope
 from eventcore.projection import Projection
@@ -33,7 +34,22 @@ class Fold:
 class Scratch:
     """Makes folds in an empty store."""
 
-    def __init__(self, store: ReadStore, reader: ReadStoreReader) -> None:
+    def __init__(
+        self,
+        store: ReadStore,
+        reader: ReadStoreReader,
+        *,
+        writing: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        """Takes an empty store.
+
+        Args:
+            store: For its owner.
+            reader: Of the same store.
+            writing: Around all that is written; turns `StoreUnavailable` into `StartFailed`, with
+                where the store is and what to do.
+        """
+        self._writing = writing
         self._store = store
         self._reader = reader
         self._leases: dict[str, Lease] = {}
@@ -44,9 +60,13 @@ class Scratch:
         generation: Generation | None = None,
         skips: Sequence[Skip] = (),
     ) -> Fold:
-        """Begins the fold of a generation; without one, of whatever will be applied."""
+        """Begins the fold of a generation; without one, of whatever will be applied.
+
+        Raises:
+            StartFailed: there is no room for it.
+        """
         name = projection.name
-        with self._store.begin() as unit:
+        with self._writing(), self._store.begin() as unit:
             if name not in self._leases:
                 lease = unit.register.acquire(
                     name, owner="verify", now=0, expire_time=0
@@ -65,17 +85,23 @@ class Scratch:
         )
 
     def apply(self, fold: Fold, events: Sequence[EventEnvelope]) -> None:
-        """Applies what follows in the log, but for what was skipped."""
+        """Applies what follows in the log, but for what was skipped.
+
+        Raises:
+            StartFailed: there is no room for it, which tells nothing of the events.
+        """
         if not events or fold.broken:
             return
         skipped = {skip.position for skip in fold.skips}
         wanted = [event for event in events if event.position not in skipped]
         try:
-            with self._store.begin() as unit:
+            with self._writing(), self._store.begin() as unit:
                 lease = self._leases[fold.projection.name]
                 tables = unit.generation(lease, fold.number).tables
                 fold.projection.apply(wanted, tables)
                 unit.commit()
+        except StartFailed:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what was to be found.
             if len(events) > 1:
                 half = len(events) // 2

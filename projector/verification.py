@@ -54,8 +54,16 @@ class Report:
     """What is not as it should be, a line each; of many of a kind the first."""
     findings_total: int = 0
     verified: list[Verified] = field(default_factory=list)
+    unsettled: list[str] = field(default_factory=list)
+    """What queries are, or should be, answered from and was not verified, and why; and what has
+    stopped."""
     notes: list[str] = field(default_factory=list)
-    """What was not verified, and why; and what else an operator may want to know."""
+    """What else an operator may want to know."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether all is as it should be. What operators had left out does not change that."""
+        return not self.findings and not self.unsettled
 
     def add(self, subject: str, findings: Sequence[str]) -> None:
         """Takes findings of one kind."""
@@ -102,17 +110,42 @@ class Verification:
 
         Raises:
             StoreUnavailable: the write store does not answer, or is not made.
+            StartFailed: there is no room for the fold.
         """
         with self._write_store.snapshot() as snapshot:
             head = snapshot.events.head()
+            self._check_end(head.position, snapshot)
         self._report.store_id, self._report.events = head.store_id, head.position
         folds = self._begin()
         check = self._scratch.begin(self._log_check.projection)
         self._read_log(head, check, folds)
         self._report.add("the log", self._log_check.findings)
+        if check.broken:
+            self._report.add(
+                "the log", [f"it cannot be checked any further: {check.broken}"]
+            )
         if folds:
             self._compare(head, folds)
         return self._report
+
+    def _check_end(self, head_position: int, snapshot: WriteSnapshot) -> None:
+        """Nothing may stand beyond the head. The log itself is read only up to there."""
+        try:
+            snapshot.events.read_log(after_position=head_position, limit=1)
+        except CorruptLog as error:
+            self._report.add("the log", [error.message])
+        lowest = snapshot.outbox.lowest_position()
+        if lowest is None:
+            return
+        if lowest > head_position:
+            # The reader would take it for a pruned one, and look into the log instead.
+            beyond = f"position {lowest} is beyond the end of the log, {head_position}"
+            self._report.add("the outbox", [f"{beyond}, and stands in the outbox"])
+            return
+        try:
+            snapshot.outbox.read(after_position=head_position, limit=1)
+        except CorruptLog as error:
+            self._report.add("the outbox", [error.message])
 
     def _begin(self) -> list[Fold]:
         """Begins the fold of each generation that queries are, or may be, answered from."""
@@ -125,7 +158,7 @@ class Verification:
                     for generation in self._to_verify(each, register)
                 ]
         except StoreUnavailable as error:
-            self._report.notes.append(
+            self._report.unsettled.append(
                 f"the read models are not verified: {error.message}"
             )
             return []
@@ -141,24 +174,26 @@ class Verification:
         generations = register.generations(name)
         answering = served(generations, version=version)
         if answering is None:
-            self._report.notes.append(
+            self._report.unsettled.append(
                 f"{name} is not verified: nothing of version {version} serves"
             )
-        for generation in {
+        yield from {
             each.number: each
             for each in (answering, previous(generations, version=version))
             if each is not None
-        }.values():
-            if generation.failure is not None:
-                self._report.notes.append(
-                    f"{name}, generation {generation.number}, has stopped at position "
-                    f"{generation.failure.position}: {generation.failure.message}"
-                )
-            yield generation
+        }.values()
         made = building(generations, version=version)
         if made is not None:
             self._report.notes.append(
                 f"{name}, generation {made.number}, is being made, and is not verified"
+            )
+            self._check_going(made)
+
+    def _check_going(self, generation: Generation) -> None:
+        if generation.failure is not None:
+            self._report.unsettled.append(
+                f"{generation.projection}, generation {generation.number}, has stopped "
+                f"at position {generation.failure.position}: {generation.failure.message}"
             )
 
     def _read_log(self, head: LogHead, check: Fold, folds: Sequence[Fold]) -> None:
@@ -202,8 +237,10 @@ class Verification:
             )
         except CorruptLog as error:
             hole = error.position
-            if hole is None or not hole > after_position:
-                raise
+            if hole is None and limit > 1:
+                # Something beyond the head was read in the place of what is missing.
+                return self._read(snapshot, after_position, limit // 2)
+            hole = hole or after_position + 1
             before = hole - 1 - after_position
             events = (
                 snapshot.events.read_log(after_position=after_position, limit=before)
@@ -219,7 +256,20 @@ class Verification:
             for done, fold in enumerate(folds):
                 self._on_progress("comparing the read models", done, len(folds))
                 self._compare_one(head, fold, snapshot)
+            self._check_answering(folds, snapshot.register)
         self._on_progress("comparing the read models", len(folds), len(folds))
+
+    def _check_answering(self, folds: Sequence[Fold], register: RegisterReader) -> None:
+        """What took over while the log was read has no fold to be compared with."""
+        folded = {(fold.projection.name, fold.generation.number) for fold in folds}
+        for each in self._projections:
+            generations = register.generations(each.name)
+            answering = served(generations, version=each.version)
+            if answering and (each.name, answering.number) not in folded:
+                self._report.unsettled.append(
+                    f"{each.name}, generation {answering.number}, has taken over "
+                    "meanwhile, and is not verified"
+                )
 
     def _compare_one(
         self, head: LogHead, fold: Fold, snapshot: ReadStoreSnapshot
@@ -232,6 +282,7 @@ class Verification:
         if present is None or present.role is Role.DROPPING:
             self._report.notes.append(f"{subject}, was dropped meanwhile")
             return
+        self._check_going(present)
         checkpoint = present.checkpoint
         if checkpoint.store_id not in {head.store_id, ""}:
             self._report.add(subject, [f"it is of the log {checkpoint.store_id}"])

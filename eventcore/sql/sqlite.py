@@ -204,12 +204,13 @@ def opening(path: Path) -> Iterator[None]:
         yield
     except StoreUnavailable as error:
         raise StartFailed(
-            f"cannot open {path}: {_words(error)}; put a sound file in its place, or choose "
+            f"cannot open {path}: {words_of(error)}; put a sound file in its place, or choose "
             "another --data-dir (ORDERES_DATA_DIR)"
         ) from error
 
 
-def _words(error: StoreUnavailable) -> str:
+def words_of(error: StoreUnavailable) -> str:
+    """What SQLite has said, for who can see to the file."""
     cause = error.__cause__
     return str(cause.orig) if isinstance(cause, DBAPIError) else str(error)
 

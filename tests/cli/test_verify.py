@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli.__main__ import main
-from eventcore.errors import StoreUnavailable
+from eventcore.errors import StartFailed, StoreUnavailable
 from eventcore.generations import Role, Skip
 from projector.verification import OnProgress, Report, Verified
 
@@ -21,7 +21,9 @@ SKIP = Skip(
 )
 
 
-def a_report(*findings: str, notes: tuple[str, ...] = ()) -> Report:
+def a_report(
+    *findings: str, unsettled: tuple[str, ...] = (), notes: tuple[str, ...] = ()
+) -> Report:
     verified = Verified(
         projection="orders",
         generation=3,
@@ -36,6 +38,7 @@ def a_report(*findings: str, notes: tuple[str, ...] = ()) -> Report:
         events=1_234,
         findings=list(findings),
         findings_total=len(findings),
+        unsettled=list(unsettled),
         notes=list(notes),
         verified=[verified],
     )
@@ -95,6 +98,42 @@ def test_one_finding_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.stdout.startswith("1 finding\n")
 
 
+def test_what_was_not_verified_or_has_stopped_is_no_good_news(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    report = a_report(unsettled=("orders has [x] stopped",))
+    result = told(monkeypatch, report)
+    assert result.exit_code == 1
+    assert "Everything is as it should be" not in result.stdout
+    lines = result.stdout.splitlines()
+    assert lines[:4] == [
+        "Nothing wrong was found, but not everything was verified or goes on.",
+        "",
+        "Not verified, or stopped:",
+        "  orders has [x] stopped",
+    ]
+    as_json = told(monkeypatch, report, "--json")
+    assert as_json.exit_code == 1
+    assert json.loads(as_json.stdout)["unsettled"] == ["orders has [x] stopped"]
+
+
+def test_beside_findings_it_is_told_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = a_report("a difference", unsettled=("orders has stopped",))
+    result = told(monkeypatch, report)
+    assert result.exit_code == 1
+    assert result.stdout.startswith("1 finding\n  a difference\n")
+    assert "Not verified, or stopped:\n  orders has stopped\n" in result.stdout
+
+
+def test_what_is_only_to_be_known_is_no_exit_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    result = told(monkeypatch, a_report(notes=("orders is being made",)))
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Everything is as it should be.\n")
+    assert "To be known:\n  orders is being made\n" in result.stdout
+
+
 def test_json_has_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     result = told(monkeypatch, a_report("a difference"), "--json")
     assert result.exit_code == 1
@@ -112,6 +151,15 @@ def test_where_there_is_nothing_to_verify_it_is_said(
     assert result.exit_code == 78
     assert result.stderr == "orderes verify: the write store is not made yet\n"
     assert result.stdout == ""
+
+
+def test_a_scratch_directory_that_is_full_is_told_as_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = "cannot verify with the scratch directory /small: database or disk is full"
+    result = told(monkeypatch, StartFailed(words))
+    assert result.exit_code == 78
+    assert (result.stdout, result.stderr) == ("", f"orderes verify: {words}\n")
 
 
 def test_a_folder_without_a_store_is_told_as_that(tmp_path: Path) -> None:

@@ -2,21 +2,26 @@
 
 import shutil
 import sqlite3
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
+from sqlalchemy import Connection, Engine, event
 
 from contexts.orders.read.registry import ORDER_PROJECTIONS
 from eventcore.errors import StartFailed
-from eventcore.generations import Role, Skip
-from eventcore.messages import Instant
+from eventcore.generations import Failure, Lease, Role, Skip
+from eventcore.messages import EventEnvelope, Instant
 from eventcore.projection_register import ProjectionRegister
+from eventcore.read_store import ReadUnit
 from eventcore.sql.read_store import SqlReadStore, SqlReadStoreReader
 from eventcore.sql.sqlite import owner_engine, reader_engine
 from eventcore.sql.write_store import SqlWriteStore, SqlWriteStoreReader
@@ -24,7 +29,7 @@ from eventcore.telemetry import ProjectionMetrics
 from projector.bootstrap import verify
 from projector.comparison import Comparisons
 from projector.runner import FRESHNESS_SECONDS, ProjectionRunner
-from projector.verification import FINDINGS_SHOWN_MAX, Report
+from projector.verification import FINDINGS_SHOWN_MAX, OnProgress, Report
 from tests.orders.examples import PAID_ORDER, PLACED
 from tests.support.envelopes import an_id
 from tests.support.order_log import OrderLog
@@ -87,8 +92,32 @@ class Data:
             for statement in statements:
                 connection.execute(statement)
 
-    def verify(self) -> Report:
-        return verify(self.folder, scratch_dir=None, on_progress=lambda *_: None)
+    def fail(self, projection: str, failure: Failure, *, number: int = 1) -> None:
+        """Has a generation stopped, as the projector would."""
+        with self._changing(projection) as (unit, lease):
+            unit.generation(lease, number).fail(failure)
+
+    def begin_rebuild(self, projection: str) -> None:
+        """Makes a generation that nothing was applied to."""
+        (found,) = [each for each in ORDER_PROJECTIONS if each.name == projection]
+        with self._changing(projection) as (unit, _):
+            unit.register.add_generation(
+                found, role=Role.BUILDING, now=0, reason="asked"
+            )
+
+    @contextmanager
+    def _changing(self, projection: str) -> Iterator[tuple[ReadUnit, Lease]]:
+        store = SqlReadStore(owner_engine(self.folder / "read.db", durable=False))
+        with closing(store), store.begin() as unit:
+            lease = unit.register.acquire(
+                projection, owner="test", now=sys.maxsize, expire_time=sys.maxsize
+            )
+            assert lease is not None
+            yield unit, lease
+            unit.commit()
+
+    def verify(self, on_progress: OnProgress = lambda *_: None) -> Report:
+        return verify(self.folder, scratch_dir=None, on_progress=on_progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +168,7 @@ def without_triggers(data: Data) -> Iterator[None]:
 def test_of_sound_stores_nothing_is_found(data: Data) -> None:
     report = data.verify()
     assert report.findings == []
+    assert report.unsettled == []
     assert report.notes == []
     assert report.events == 13
     assert [each.projection for each in report.verified] == NAMES
@@ -234,6 +264,51 @@ def test_a_hole_in_the_outbox_is_found(data: Data) -> None:
     assert any(f.startswith("the outbox: ") for f in data.verify().findings)
 
 
+def test_what_stands_beyond_the_end_of_the_log_is_found_in_both_tables(
+    data: Data,
+) -> None:
+    with without_triggers(data):
+        data.spoil("write.db", "UPDATE log_head SET position = 12")
+    found = data.verify().findings
+    for place in ("log", "outbox"):
+        assert (
+            f"the {place}: position 13 is beyond the end of the log, 12, "
+            f"and stands in the {place}"
+        ) in found
+
+
+@pytest.mark.parametrize("others", ["position > 0", "position > 13", "position = 1"])
+def test_a_position_of_the_outbox_beyond_the_end_is_found_whatever_else_it_holds(
+    data: Data, others: str
+) -> None:
+    data.spoil(
+        "write.db",
+        f"DELETE FROM outbox WHERE {others}",
+        "INSERT INTO outbox (position) VALUES (20)",
+    )
+    (found,) = data.verify().findings
+    assert found == (
+        "the outbox: position 20 is beyond the end of the log, 13, "
+        "and stands in the outbox"
+    )
+
+
+def test_an_event_beyond_the_end_is_found_where_the_outbox_is_empty(
+    data: Data,
+) -> None:
+    with without_triggers(data):
+        data.spoil(
+            "write.db",
+            "DELETE FROM outbox",
+            "UPDATE events SET position = 20 WHERE position = 13",
+        )
+    found = data.verify().findings
+    assert [f for f in found if f.startswith("the ")] == [
+        "the log: position 20 is beyond the end of the log, 13, and stands in the log",
+        "the log: position 13 is missing",
+    ]
+
+
 def test_wrong_versions_and_times_are_found(data: Data) -> None:
     with without_triggers(data):
         data.spoil(
@@ -244,6 +319,28 @@ def test_wrong_versions_and_times_are_found(data: Data) -> None:
     found = " ".join(data.verify().findings)
     assert "position 2 is version 9 of order" in found
     assert "position 10 is older than the event before it" in found
+
+
+def test_where_the_log_cannot_be_checked_that_is_found_and_nothing_is_told_twice(
+    data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decode(event: EventEnvelope) -> None:
+        if event.position == 12:
+            raise RuntimeError("it is odd")
+
+    monkeypatch.setattr(
+        "projector.bootstrap.order_codec", SimpleNamespace(decode=decode)
+    )
+    with without_triggers(data):
+        data.spoil(
+            "write.db", "UPDATE events SET record_time = 1 WHERE position IN (3, 10)"
+        )
+    found = data.verify().findings
+    assert [f for f in found if f.startswith("the log")] == [
+        "the log: position 3 is older than the event before it",
+        "the log: position 10 is older than the event before it",
+        "the log: it cannot be checked any further: at position 12: it is odd",
+    ]
 
 
 def test_an_unknown_type_of_event_is_found(data: Data) -> None:
@@ -287,7 +384,96 @@ def test_without_read_models_the_log_is_verified_and_that_is_said(
         data.log.append(an_id(), PLACED)
         report = data.verify()
     assert (report.events, report.findings) == (1, [])
-    assert any("the read models are not verified" in note for note in report.notes)
+    assert [each.partition(":")[0] for each in report.unsettled] == [
+        "the read models are not verified"
+    ]
+
+
+def test_read_models_of_an_older_release_are_not_verified(data: Data) -> None:
+    data.spoil("read.db", "UPDATE generations SET version = 999")
+    report = data.verify()
+    assert (report.findings, report.verified) == ([], [])
+    assert [each.partition(":")[0] for each in report.unsettled] == [
+        f"{name} is not verified" for name in NAMES
+    ]
+
+
+def test_a_read_model_that_has_stopped_is_compared_and_named(data: Data) -> None:
+    failure = Failure(
+        position=14, event_id=an_id(), message="it cannot be applied", time=1
+    )
+    data.fail("orders", failure)
+    report = data.verify()
+    assert report.findings == []
+    assert [each.projection for each in report.verified] == NAMES
+    assert report.unsettled == [
+        "orders, generation 1, has stopped at position 14: it cannot be applied"
+    ]
+
+
+def test_a_rebuild_is_to_be_known_and_one_that_has_stopped_is_unsettled(
+    data: Data,
+) -> None:
+    data.begin_rebuild("orders")
+    report = data.verify()
+    assert report.unsettled == []
+    assert report.notes == ["orders, generation 2, is being made, and is not verified"]
+    failure = Failure(position=3, event_id=an_id(), message="it is odd", time=1)
+    data.fail("orders", failure, number=2)
+    assert data.verify().unsettled == [
+        "orders, generation 2, has stopped at position 3: it is odd"
+    ]
+
+
+def test_what_takes_over_meanwhile_is_said_to_be_not_verified(data: Data) -> None:
+    def switch(step: str, done: int, _total: int) -> None:
+        if step.startswith("reading") and done == 13:
+            data.begin_rebuild("orders")
+            data.spoil(
+                "read.db",
+                "UPDATE generations SET role = CASE number WHEN 1 THEN 'replaced' "
+                "ELSE 'serving' END WHERE projection = 'orders'",
+            )
+
+    report = data.verify(on_progress=switch)
+    assert report.findings == []
+    assert report.unsettled == [
+        "orders, generation 2, has taken over meanwhile, and is not verified"
+    ]
+
+
+@pytest.mark.parametrize("pages", [2, 10, 60])
+def test_without_room_for_the_fold_nothing_is_said_of_the_stores(
+    data: Data, monkeypatch: pytest.MonkeyPatch, pages: int
+) -> None:
+    for _ in range(200):
+        data.log.append(an_id(), *PAID_ORDER)
+    data.project()
+
+    def small_engine(path: Path, *, durable: bool) -> Engine:
+        engine = owner_engine(path, durable=durable)
+
+        @event.listens_for(engine, "begin")
+        def limit(connection: Connection) -> None:
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+
+        return engine
+
+    monkeypatch.setattr("projector.bootstrap.owner_engine", small_engine)
+    with pytest.raises(
+        StartFailed,
+        match=r"scratch directory .*database or disk is full.*--scratch-dir",
+    ) as caught:
+        data.verify()
+    assert str(tempfile.gettempdir()) in caught.value.message
+
+
+def test_where_nothing_can_be_written_the_scratch_directory_is_named(
+    data: Data, tmp_path: Path
+) -> None:
+    gone = tmp_path / "gone"
+    with pytest.raises(StartFailed, match=r"scratch directory .*gone.*--scratch-dir"):
+        verify(data.folder, scratch_dir=gone, on_progress=lambda *_: None)
 
 
 def test_without_a_write_store_there_is_nothing_to_verify(tmp_path: Path) -> None:

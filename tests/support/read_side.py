@@ -140,6 +140,7 @@ def assert_verified(data_dir: Path) -> None:
     """Everything is as it should be, at the end of the log, and nothing was left out."""
     report = verify(data_dir, scratch_dir=None, on_progress=lambda *_: None)
     assert report.findings == []
+    assert report.unsettled == []
     assert report.notes == []
     assert {each.projection for each in report.verified} == set(NAMES)
     assert {each.position for each in report.verified} == {report.events}
