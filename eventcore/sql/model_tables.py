@@ -14,11 +14,11 @@ from sqlalchemy import (
     Connection,
     Dialect,
     Table,
+    and_,
     bindparam,
     column,
     delete,
     select,
-    tuple_,
     values,
 )
 from sqlalchemy.sql.base import Executable
@@ -28,7 +28,7 @@ from eventcore.sql.generation_tables import TABLES_KNOWN_MAX, table_of
 from eventcore.sql.upsert import upsert
 
 KEYS_PER_QUERY = (1, 8, 64, 500)
-"""How many keys an IN query names: the last one is well below the number of parameters that a
+"""How many keys a query names: the last one is well below the number of parameters that a
 database takes, and with so few lengths the driver keeps every query prepared."""
 
 ROWS_PER_SCAN = 1000
@@ -39,16 +39,11 @@ class _Fetch:
     """The query for the rows of some keys, as text for the driver."""
 
     def __init__(self, one: str, two: str) -> None:
-        """Learns from the queries for one key and for two how they go on.
-
-        Args:
-            one: Names one key, at its very end.
-            two: Names another one behind it.
-        """
-        begin = one.removesuffix(")")
-        assert two.startswith(begin), "queries differ in their keys alone"
-        self._begin = begin
-        self._next = two.removeprefix(begin).removesuffix(")")
+        """Learns from the queries for one key and for two how they go on."""
+        places = enumerate(zip(one, two, strict=False))
+        self._begin = one[: next(place for place, (a, b) in places if a != b)]
+        self._end = one.removeprefix(self._begin)
+        self._next = two.removeprefix(self._begin).removesuffix(self._end)
         self._texts: dict[int, str] = {}
 
     def text(self, length: int) -> str:
@@ -56,7 +51,8 @@ class _Fetch:
         only ever asked for a few lengths.
         """
         if length not in self._texts:
-            self._texts[length] = f"{self._begin}{self._next * (length - 1)})"
+            more = self._next * (length - 1)
+            self._texts[length] = f"{self._begin}{more}{self._end}"
         return self._texts[length]
 
 
@@ -87,8 +83,8 @@ class SqlRowReader:
         columns, place = statements.columns, statements.key
         for chunk in _chunks(keys):
             length = next(size for size in KEYS_PER_QUERY if size >= len(chunk))
-            # Naming a key again changes nothing, and makes the statement one that is known.
-            chunk.extend([chunk[-1]] * (length - len(chunk)))
+            # No row has a key of nulls: with them the statement is one that is known.
+            chunk.extend([(None,) * len(place)] * (length - len(chunk)))
             parts = tuple(part for key in chunk for part in key)
             rows = self._connection.exec_driver_sql(
                 statements.fetch.text(length), parts
@@ -154,6 +150,9 @@ def _statements(table: Table, dialect: Dialect) -> _Statements:
 
 
 def _fetch(table: Table, length: int, dialect: Dialect) -> str:
+    """The query for so many keys. They are joined, as a table of their own: of an IN over several
+    columns SQLite makes a search through the whole table.
+    """
     keys = list(table.primary_key.columns)
     names = [
         tuple(
@@ -162,12 +161,10 @@ def _fetch(table: Table, length: int, dialect: Dialect) -> str:
         )
         for index in range(length)
     ]
-    if len(keys) == 1:
-        chosen = keys[0].in_([name for (name,) in names])
-    else:
-        parts = (column(key.name, key.type) for key in keys)
-        chosen = tuple_(*keys).in_(values(*parts).data(names))
-    text, positions = _compiled(select(table).where(chosen), dialect)
+    parts = (column(key.name, key.type) for key in keys)
+    named = values(*parts).data(names).cte("named_keys")
+    same = and_(*(key == named.c[key.name] for key in keys))
+    text, positions = _compiled(select(table).join(named, same), dialect)
     assert positions == tuple(str(name.key) for parts in names for name in parts)
     return text
 
