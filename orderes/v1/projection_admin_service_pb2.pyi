@@ -97,7 +97,7 @@ class Projection(_message.Message):
     error: _builtins.str
     """Why it has stopped (FAILED)."""
     error_position: _builtins.int
-    """The position that it cannot apply (FAILED)."""
+    """The event that it cannot apply (FAILED); 0 where the log is damaged and has none there."""
     owner: _builtins.str
     """The projector that owns it."""
     events_per_second: _builtins.float
@@ -203,7 +203,7 @@ class ProjectionRebuild(_message.Message):
     error: _builtins.str
     """Why it has stopped; empty if it has not."""
     error_position: _builtins.int
-    """The position that it cannot apply."""
+    """The event that it cannot apply; 0 where the log is damaged and has none there."""
     reason: _builtins.str
     """Why it was begun."""
     @_builtins.property
