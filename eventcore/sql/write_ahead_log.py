@@ -25,8 +25,8 @@ WAL_WAIT_SECONDS_MAX = 0.25
 """Who reads for longer, as a comparison of whole tables does, is not waited for: the log is bounded
 by what is written meanwhile."""
 
-WAL_RETRY_SECONDS = 1.0
-"""How long to leave the log alone after it could not begin anew."""
+WAL_WAIT_SHARE_MAX = 0.2
+"""How much of its time the owner waits at most, while the log cannot begin anew."""
 
 
 class WriteAheadLog:
@@ -37,7 +37,7 @@ class WriteAheadLog:
         self._look_at = 0.0
 
     def bound(self, connection: Connection) -> None:
-        """Has a log that is too large begin anew. One look costs about 2 µs.
+        """Has a log that is too large begin anew. One look costs about 3 µs.
 
         Args:
             connection: The owner's, before it begins a transaction.
@@ -45,11 +45,13 @@ class WriteAheadLog:
         size = self._size()
         if size <= WAL_BYTES_MAX or time.monotonic() < self._look_at:
             return
+        wait_seconds = min(
+            WAL_WAIT_SECONDS * size / WAL_BYTES_MAX, WAL_WAIT_SECONDS_MAX
+        )
         # Noted before: if the disk is full, one unit of work in a while fails of it and not all.
-        self._look_at = time.monotonic() + WAL_RETRY_SECONDS
+        self._look_at = time.monotonic() + wait_seconds / WAL_WAIT_SHARE_MAX
         usual = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
-        wait_seconds = WAL_WAIT_SECONDS * size / WAL_BYTES_MAX
-        _set_busy_timeout(connection, min(wait_seconds, WAL_WAIT_SECONDS_MAX))
+        _set_busy_timeout(connection, wait_seconds)
         try:
             begun_anew = connection.exec_driver_sql("PRAGMA wal_checkpoint(RESTART)")
             (is_busy, _, _) = begun_anew.one()

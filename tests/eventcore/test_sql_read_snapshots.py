@@ -163,16 +163,21 @@ async def test_what_is_being_made_is_said_with_how_far_it_is(
     }
 
 
-@pytest.mark.parametrize("has_a_version", [False, True])
 async def test_what_the_store_has_never_heard_of_is_unavailable(
-    owner: Owner,
-    snapshots: SqlReadSnapshots,
-    has_a_version: bool,  # noqa: FBT001
+    owner: Owner, snapshots: SqlReadSnapshots
 ) -> None:
-    if has_a_version:
-        await owner.make()
+    assert owner
     with pytest.raises(StoreUnavailable, match="not made yet"):
         await ask(snapshots, NEWER)
+
+
+async def test_where_only_another_release_has_made_it_it_is_still_to_be_made(
+    owner: Owner, snapshots: SqlReadSnapshots
+) -> None:
+    await owner.make()
+    with pytest.raises(ProjectionRebuilding) as caught:
+        await ask(snapshots, NEWER)
+    assert caught.value.facts["position"] == "0"
 
 
 async def test_before_the_file_is_made_it_is_unavailable(

@@ -140,7 +140,7 @@ def reads_that_overlap(path: Path) -> Iterator[None]:
 def test_the_log_begins_anew_while_there_is_always_somebody_who_reads(
     owner: Engine, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("eventcore.sql.write_ahead_log.WAL_RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("eventcore.sql.write_ahead_log.WAL_WAIT_SHARE_MAX", 1.0)
     with reads_that_overlap(path):
         for _ in range(3):
             write_until(owner, lambda: wal_bytes(path) > LIMIT)
@@ -176,7 +176,7 @@ def test_the_file_shrinks_after_a_long_read(
         for _ in range(20):
             write(owner)
     assert wal_bytes(path) > 4 * LIMIT
-    clock.seconds += 1.0
+    clock.seconds += 1.25
     write(owner)
     assert wal_bytes(path) == LIMIT
     reader.dispose()
@@ -191,7 +191,7 @@ def test_who_reads_for_long_is_not_waited_for_by_every_unit(
         for _ in range(20):
             write(owner)
         assert len(asked) == 1
-        clock.seconds += 1.0
+        clock.seconds += 1.25
         for _ in range(5):
             write(owner)
         assert len(asked) == 2
