@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import grpc.aio
@@ -12,7 +13,9 @@ import msgspec
 
 from benchmarks.generator import works
 from benchmarks.generator.jobs import Job, Tally, Work
+from benchmarks.generator.loops import event_loops
 from orderes.v1.command_service_pb2_grpc import CommandServiceStub
+from orderes.v1.query_service_pb2_grpc import QueryServiceStub
 
 CONNECTIONS = 4
 OPTIONS = [
@@ -30,7 +33,7 @@ CALLERS: dict[Work, Caller] = {
 
 
 @asynccontextmanager
-async def connected(address: str) -> AsyncIterator[list[Any]]:
+async def connected(address: str) -> AsyncIterator[list[grpc.aio.Channel]]:
     """Clients of a few connections, as several busy machines would have."""
     async with AsyncExitStack() as stack:
         channels = [
@@ -40,7 +43,7 @@ async def connected(address: str) -> AsyncIterator[list[Any]]:
             for _ in range(CONNECTIONS)
         ]
         await asyncio.gather(*(channel.channel_ready() for channel in channels))
-        yield [CommandServiceStub(channel) for channel in channels]
+        yield channels
 
 
 class Generator:
@@ -52,15 +55,25 @@ class Generator:
     async def do(self, job: Job) -> Tally:
         """Does a job."""
         tally = Tally()
-        async with connected(job.address) as stubs:
+        async with connected(job.address) as channels:
             await asyncio.sleep(max(0.0, job.begin - time.monotonic()))
             began = time.monotonic()
-            await self._work(job, stubs, tally)
+            await self._work(job, channels, tally)
             tally.seconds = job.seconds or time.monotonic() - began
         return tally
 
-    async def _work(self, job: Job, stubs: Sequence[Any], tally: Tally) -> None:
+    async def _work(
+        self, job: Job, channels: Sequence[grpc.aio.Channel], tally: Tally
+    ) -> None:
+        stubs: list[Any] = [CommandServiceStub(channel) for channel in channels]
         match job.work:
+            case Work.ECHO:
+                await self._all(works.echo, job, channels, tally)
+            case Work.GET:
+                queries = [QueryServiceStub(channel) for channel in channels]
+                await self._all(
+                    partial(works.get, orders=self._orders), job, queries, tally
+                )
             case Work.PREPARE:
                 self._orders += await works.prepare(job.count, stubs, tally)
             case Work.PAY:
@@ -68,13 +81,18 @@ class Generator:
             case Work.LIVES:
                 await works.live(job, stubs, tally)
             case Work.PLACE | Work.BATCHES | Work.STREAM:
-                caller = CALLERS[job.work]
-                await asyncio.gather(
-                    *(
-                        caller(job, stubs[number % len(stubs)], tally)
-                        for number in range(job.callers)
-                    )
-                )
+                await self._all(CALLERS[job.work], job, stubs, tally)
+
+    async def _all(
+        self, caller: Caller, job: Job, stubs: Sequence[Any], tally: Tally
+    ) -> None:
+        """All callers at once, each on one of the connections."""
+        await asyncio.gather(
+            *(
+                caller(job, stubs[number % len(stubs)], tally)
+                for number in range(job.callers)
+            )
+        )
 
 
 async def serve() -> None:
@@ -85,15 +103,6 @@ async def serve() -> None:
         tally = await generator.do(decoder.decode(line))
         sys.stdout.write(msgspec.json.encode(tally).decode() + "\n")
         sys.stdout.flush()
-
-
-def event_loops() -> Callable[[], asyncio.AbstractEventLoop]:
-    """The event loop that costs callers the least, where it is installed."""
-    try:
-        import uvloop  # noqa: PLC0415  # An extra.
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop
 
 
 if __name__ == "__main__":

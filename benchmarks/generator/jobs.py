@@ -18,6 +18,10 @@ class Work(Enum):
     STREAM = "stream"
     """Each sends PlaceOrder through a StreamCommands: of lane BULK until the time is over,
     or `count` of lane NORMAL."""
+    ECHO = "echo"
+    """Each sends what PLACE sends to a server that sends it back, until the time is over."""
+    GET = "get"
+    """Each sends GetOrder of one of the orders that were prepared, until the time is over."""
     LIVES = "lives"
     """Sends the first commands of `count` orders, those of an order one after the other."""
 
@@ -34,6 +38,8 @@ class Job:
     seconds: float = 0.0
     count: int = 0
     per_second: float = 0.0
+    min_position: int = 0
+    """What GET demands; 0 is nothing."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """What the callers do."""
 
 import asyncio
+import random
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +19,11 @@ from benchmarks.generator.calls import (
 from benchmarks.generator.jobs import Job, Tally
 from orderes.v1 import command_service_pb2 as pb2
 from orderes.v1.command_pb2 import LANE_NORMAL, LANE_UNSPECIFIED
+from orderes.v1.consistency_pb2 import Consistency
+from orderes.v1.query_service_pb2 import GetOrderRequest
 
+ECHO_SERVICE = "orderes.benchmarks.Echo"
+ECHO_METHOD = "Echo"
 PREPARING_CALLERS = 4
 STREAM_SECONDS_MAX = 300.0
 
@@ -31,6 +36,30 @@ async def place(job: Job, stub: Any, tally: Tally) -> None:
         if answer is None:
             return
         tally.count(stage_of(answer.command))
+        tally.succeeded += time.monotonic() <= end
+
+
+async def echo(job: Job, channel: Any, tally: Tally) -> None:
+    """A caller of `Work.ECHO`."""
+    end = job.begin + job.seconds
+    method = channel.unary_unary(f"/{ECHO_SERVICE}/{ECHO_METHOD}")
+    while time.monotonic() < end:
+        await call(method, requests.place_order().SerializeToString(), tally)
+        tally.succeeded += time.monotonic() <= end
+
+
+async def get(job: Job, stub: Any, tally: Tally, *, orders: Sequence[str]) -> None:
+    """A caller of `Work.GET`."""
+    end = job.begin + job.seconds
+    consistency = None
+    if job.min_position:
+        consistency = Consistency(min_position=job.min_position)
+    while time.monotonic() < end:
+        request = GetOrderRequest(
+            order_id=random.choice(orders),  # noqa: S311 - nothing here is secret.
+            consistency=consistency,
+        )
+        await call(stub.GetOrder, request, tally)
         tally.succeeded += time.monotonic() <= end
 
 

@@ -163,10 +163,10 @@ async def test_what_is_being_made_is_said_with_how_far_it_is(
     }
 
 
+@pytest.mark.usefixtures("owner")
 async def test_what_the_store_has_never_heard_of_is_unavailable(
-    owner: Owner, snapshots: SqlReadSnapshots
+    snapshots: SqlReadSnapshots,
 ) -> None:
-    assert owner
     with pytest.raises(StoreUnavailable, match="not made yet"):
         await ask(snapshots, NEWER)
 
