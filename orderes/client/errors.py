@@ -31,7 +31,6 @@ What has no class of its own, because a proxy answered or a newer server, is an 
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import ClassVar
 
 import grpc
 
@@ -57,7 +56,7 @@ class OrderesError(Exception):
     """
 
     outcome: Outcome = Outcome.UNKNOWN
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
     """Whether the same call may succeed later. The client has repeated it as long as it might."""
 
     def __init_subclass__(
@@ -373,4 +372,18 @@ def error_from(
     error = made(failure, command_ids=command_ids, correlation_id=correlation_id)
     if made is OrderesError and failure.code in REFUSING_CODES:
         error.outcome = Outcome.REFUSED
+    if made is OrderesError and _asks_to_come_back(failure):
+        error.retryable = True
     return error
+
+
+def _asks_to_come_back(failure: Failure) -> bool:
+    """Whether a reason that is not known here is of a load that passes.
+
+    Without a reason and a delay it may be the library's own: a message that is too large stays so.
+    """
+    return (
+        failure.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        and failure.reason != ""
+        and failure.retry_delay_seconds is not None
+    )
