@@ -1,7 +1,7 @@
 """Times and durations, as Python has them and as the wire carries them."""
 
 import math
-from datetime import datetime
+from datetime import UTC, datetime
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -33,3 +33,11 @@ def timestamp_of(name: str, time: datetime) -> Timestamp:
     message = Timestamp()
     message.FromDatetime(time)
     return message
+
+
+def time_of(timestamp: Timestamp) -> datetime:
+    """The time in a message, aware, in UTC, to the microsecond.
+
+    A field that is not set reads as 1970: ask `HasField` first where the contract lets it be unset.
+    """
+    return timestamp.ToDatetime(tzinfo=UTC)
