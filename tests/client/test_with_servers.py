@@ -1,11 +1,18 @@
 """The client against real servers: it reads its own writes, and tells what was refused."""
 
 import asyncio
+import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
+from textwrap import dedent
 
 import pytest
 
+import orderes.client
 from orderes.client import (
+    READ_ADDRESS,
+    WRITE_ADDRESS,
     Client,
     InvalidFields,
     OrderNotFound,
@@ -146,3 +153,38 @@ async def test_what_is_wrong_with_a_command_of_a_stream_is_its_answer(
     ]
     assert error.command_id == answers[""].command_id
     assert answers["c-1"].error is None
+
+
+def test_the_program_in_the_documentation_works(up: Up) -> None:
+    documented = str(orderes.client.__doc__)
+    program = dedent(documented[documented.index("    import asyncio") :])
+    for documented_address, name in (
+        (WRITE_ADDRESS, "write-address"),
+        (READ_ADDRESS, "read-address"),
+    ):
+        assert documented_address in program
+        program = program.replace(documented_address, up.addresses[name])
+
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+    assert ran.stderr == ""
+    told = re.sub(r"(at|after) [0-9]+(@.+)?$", r"\1 N", ran.stdout, flags=re.MULTILINE)
+    lines = told.splitlines()
+    placed = [line for line in lines if line.startswith("placed ")]
+    assert placed
+    assert [line for line in lines if line not in placed] == [
+        "due 0",
+        "paid at first 0",
+        "refused INVALID_ORDER_STATE",
+        "is at version 3",
+        "OrderPlaced at N",
+        "PaymentReceived at N",
+        "OrderPaid at N",
+        "go on after N",
+    ]
