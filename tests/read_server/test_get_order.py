@@ -3,7 +3,6 @@
 import asyncio
 
 import grpc
-import pytest
 
 from orderes.v1 import order_pb2
 from orderes.v1.consistency_pb2 import Consistency
@@ -11,7 +10,7 @@ from orderes.v1.query_service_pb2 import GetOrderRequest
 from tests.orders.examples import PAID_ORDER, SHIPPED
 from tests.read_server.scene import STORE_ID, Scene, at
 from tests.support.envelopes import an_id
-from tests.support.order_log import SECOND, START
+from tests.support.order_log import START
 from tests.support.rpc import failure_of
 
 
@@ -32,18 +31,6 @@ async def test_every_answer_says_how_fresh_it_is(scene: Scene) -> None:
     assert (info.position, info.store_id) == (1, STORE_ID)
     assert info.position_time == at(START)
     assert info.lag.ToMicroseconds() == 0
-
-
-@pytest.mark.parametrize(
-    ("later", "lag"), [(1_999_999, 0), (2 * SECOND, 2 * SECOND), (3600 * SECOND,) * 2]
-)
-async def test_a_projector_that_stands_still_shows_as_lag(
-    scene: Scene, later: int, lag: int
-) -> None:
-    order_id = await scene.place()
-    scene.later = later
-    info = (await scene.queries.GetOrder(GetOrderRequest(order_id=order_id))).read_info
-    assert info.lag.ToMicroseconds() == lag
 
 
 async def test_an_order_id_may_be_in_capitals(scene: Scene) -> None:
