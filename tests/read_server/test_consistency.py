@@ -179,27 +179,3 @@ async def test_a_position_of_this_store_is_welcome(scene: Scene) -> None:
     consistency = Consistency(min_position=1, store_id=STORE_ID)
     answer = await scene.queries.GetOrder(get(order_id, consistency))
     assert answer.read_info.store_id == STORE_ID
-
-
-@pytest.mark.parametrize("min_position", [0, -1, -(2**63)])
-async def test_a_position_that_cannot_be_is_a_fault(
-    scene: Scene, min_position: int
-) -> None:
-    request = get(an_id(), Consistency(min_position=min_position))
-    failure = await failure_of(scene.queries.GetOrder(request))
-    assert set(failure.violations) == {"consistency.min_position"}
-    assert "GetCommand" in failure.violations["consistency.min_position"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "nanos"),
-    [(-1, 0), (0, -1), (1, -1), (0, 1_000_000_000), (315_576_000_001, 0)],
-)
-async def test_a_wait_that_cannot_be_is_a_fault(
-    scene: Scene, seconds: int, nanos: int
-) -> None:
-    consistency = Consistency(min_position=1)
-    consistency.max_wait.seconds = seconds
-    consistency.max_wait.nanos = nanos
-    failure = await failure_of(scene.queries.GetOrder(get(an_id(), consistency)))
-    assert set(failure.violations) == {"consistency.max_wait"}

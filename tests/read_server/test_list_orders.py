@@ -1,6 +1,6 @@
 """ListOrders: every filter, every order, and pages that neither repeat nor skip."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -9,9 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from contexts.orders.events import OrderLineAdded, OrderLineRemoved
 from contexts.orders.wire.queries import (
-    EVENT_PAGE_TOKENS,
     ORDER_PAGE_TOKENS,
-    EventSortKey,
     OrdersFilter,
     OrderSortKey,
 )
@@ -193,6 +191,28 @@ async def test_pages_put_together_are_the_list(
         assert found == expected
 
 
+@pytest.mark.parametrize(
+    "order_by", ["place_time", "place_time desc", "update_time", "update_time desc"]
+)
+@pytest.mark.parametrize("product_id", ["", "apples"])
+async def test_pages_within_bounds_put_together_are_what_lies_within(
+    scene: Scene, order_by: str, product_id: str
+) -> None:
+    order_ids = await place_many(scene, 9)
+    within = order_ids[2:7]
+    expected = within[::-1] if order_by.endswith("desc") else within
+    for page_size in (1, 2, 5):
+        found = await all_listed(
+            scene,
+            page_size=page_size,
+            order_by=order_by,
+            product_id=product_id,
+            placed_since=at(START + 2 * SECOND),
+            placed_before=at(START + 7 * SECOND),
+        )
+        assert found == expected
+
+
 async def test_orders_of_the_same_moment_are_paged_like_others(scene: Scene) -> None:
     order_ids = []
     for _ in range(5):
@@ -256,28 +276,11 @@ async def test_later_pages_are_never_older_than_the_first(scene: Scene) -> None:
     assert [order.order_id for order in answer.orders] == [other_id, order_id]
 
 
-CHANGES: Sequence[dict[str, Any]] = (
-    {"customer_id": "you"},
-    {"product_id": "apples"},
-    {"states": [order_pb2.ORDER_STATE_PLACED]},
-    {"placed_since": at(START)},
-    {"placed_before": at(START)},
-    {"order_by": "place_time"},
-    {"consistency": Consistency(min_position=1)},
-)
-
-
-@pytest.mark.parametrize("change", CHANGES, ids=lambda change: next(iter(change)))
-async def test_a_token_belongs_to_its_query(
-    scene: Scene, change: dict[str, Any]
-) -> None:
+async def test_a_token_belongs_to_its_query(scene: Scene) -> None:
     await place_many(scene, 3)
     page = await scene.queries.ListOrders(ListOrdersRequest(page_size=1))
-    failure = await failure_of(
-        scene.queries.ListOrders(
-            ListOrdersRequest(page_token=page.next_page_token, **change)
-        )
-    )
+    request = ListOrdersRequest(page_token=page.next_page_token, customer_id="you")
+    failure = await failure_of(scene.queries.ListOrders(request))
     assert failure.code is grpc.StatusCode.INVALID_ARGUMENT
     assert set(failure.violations) == {"page_token"}
     assert "another query" in failure.violations["page_token"]
@@ -295,25 +298,6 @@ async def test_the_same_query_may_be_said_in_other_words(scene: Scene) -> None:
         order_by="place_time  desc",
     )
     assert found == order_ids[1::-1]
-
-
-@pytest.mark.parametrize("token", ["x", "AAAA", "%%%", "é", "x" * 10_000, "=", " "])
-async def test_a_token_that_is_none_is_a_fault(scene: Scene, token: str) -> None:
-    failure = await failure_of(
-        scene.queries.ListOrders(ListOrdersRequest(page_token=token))
-    )
-    assert set(failure.violations) == {"page_token"}
-    assert "begin again" in failure.violations["page_token"]
-
-
-async def test_a_token_of_another_list_is_a_fault(scene: Scene) -> None:
-    token = EVENT_PAGE_TOKENS.write(
-        PageStart(after=EventSortKey(1), first_position=1), query="any"
-    )
-    failure = await failure_of(
-        scene.queries.ListOrders(ListOrdersRequest(page_token=token))
-    )
-    assert set(failure.violations) == {"page_token"}
 
 
 NO_STATES: Any = (0, 99)
@@ -345,38 +329,6 @@ async def test_all_wrong_fields_are_named_at_once(scene: Scene) -> None:
         "order_by",
         "consistency.min_position",
     }
-
-
-async def test_more_states_than_there_can_be_are_a_fault(scene: Scene) -> None:
-    request = ListOrdersRequest(states=[order_pb2.ORDER_STATE_PLACED] * 17)
-    failure = await failure_of(scene.queries.ListOrders(request))
-    assert set(failure.violations) == {"states"}
-
-
-@pytest.mark.parametrize(
-    "order_by", ["place_time asc", "desc", "place_time,update_time", "PLACE_TIME"]
-)
-async def test_any_other_order_is_a_fault(scene: Scene, order_by: str) -> None:
-    failure = await failure_of(
-        scene.queries.ListOrders(ListOrdersRequest(order_by=order_by))
-    )
-    assert set(failure.violations) == {"order_by"}
-
-
-@pytest.mark.parametrize(
-    "moment",
-    [
-        Timestamp(seconds=-62_135_596_801),
-        Timestamp(seconds=253_402_300_800),
-        Timestamp(nanos=1_000_000_000),
-    ],
-)
-async def test_a_time_that_cannot_be_is_a_fault(
-    scene: Scene, moment: Timestamp
-) -> None:
-    request = ListOrdersRequest(placed_since=moment, placed_before=moment)
-    failure = await failure_of(scene.queries.ListOrders(request))
-    assert set(failure.violations) == {"placed_since", "placed_before"}
 
 
 async def test_the_ends_of_time_are_allowed(scene: Scene) -> None:
