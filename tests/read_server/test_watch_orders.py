@@ -1,8 +1,7 @@
 """WatchOrders over the wire: the past, then what happens; nothing twice, nothing missing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,81 +10,13 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from contexts.orders.events import OrderLineAdded
-from contexts.orders.read.watching import past, tail
-from orderes.v1.query_service_pb2 import (
-    ListOrderEventsRequest,
-    WatchMark,
-    WatchOrdersRequest,
-)
+from orderes.v1.query_service_pb2 import ListOrderEventsRequest
 from tests.orders.examples import PAID_ORDER, line
 from tests.read_server.scene import NEVER, STORE_ID, Scene, placed
+from tests.read_server.watching import OFTEN, refused, watching
 from tests.support.envelopes import an_id
 from tests.support.eventually import eventually
-from tests.support.rpc import Failure, failure_of
-
-MESSAGE_SECONDS_MAX = 10.0
-
-
-class Watcher:
-    """A client that watches, and keeps what it has read."""
-
-    def __init__(self, call: Any) -> None:
-        self.call = call
-        self._messages = call.__aiter__()
-        self.events: list[Any] = []
-        self.marks: list[WatchMark] = []
-
-    @property
-    def positions(self) -> list[int]:
-        return [event.position for event in self.events]
-
-    async def read(self) -> None:
-        """Takes the next message."""
-        async with asyncio.timeout(MESSAGE_SECONDS_MAX):
-            message = await anext(self._messages)
-        if message.HasField("mark"):
-            self.marks.append(message.mark)
-        else:
-            self.events.append(message.event)
-
-    async def read_until(self, condition: Callable[[], bool]) -> None:
-        while not condition():
-            await self.read()
-
-    async def caught_up(self) -> None:
-        """Reads up to a mark that says that this is all."""
-        await self.read_until(
-            lambda: bool(self.marks) and self.marks[-1].caught_up,
-        )
-
-
-@asynccontextmanager
-async def watching(scene: Scene, **fields: Any) -> AsyncIterator[Watcher]:
-    call = scene.queries.WatchOrders(WatchOrdersRequest(**fields))
-    watcher = Watcher(call)
-    await watcher.read()
-    assert len(watcher.marks) == 1, "the first message is a mark"
-    try:
-        yield watcher
-    finally:
-        call.cancel()
-
-
-async def refused(scene: Scene, **fields: Any) -> Failure:
-    call = scene.queries.WatchOrders(WatchOrdersRequest(**fields))
-    return await failure_of(call.read())
-
-
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So little is read at a time, and kept in memory, that a few events are many."""
-    monkeypatch.setattr(past, "ROWS_PER_PAGE_FIRST", 3)
-    monkeypatch.setattr(past, "ROWS_PER_PAGE_MIN", 1)
-    monkeypatch.setattr(past, "ROWS_PER_PAGE_MAX", 3)
-    monkeypatch.setattr(past, "POSITIONS_PER_PAGE_MIN", 5)
-    monkeypatch.setattr(past, "POSITIONS_PER_PAGE_MAX", 5)
-    monkeypatch.setattr(tail, "EVENTS_PER_READ", 3)
-    monkeypatch.setattr(tail, "EVENTS_KEPT_MAX", 8)
+from tests.support.rpc import failure_of
 
 
 async def test_the_past_comes_first_and_then_what_happens(scene: Scene) -> None:
@@ -171,31 +102,6 @@ def is_wanted(event: Any, wanted: dict[str, Any], events: list[Any]) -> bool:
     ) and event.type in wanted.get("event_types", [event.type])
 
 
-@pytest.mark.usefixtures("small")
-async def test_from_whichever_position_it_goes_on_without_gap_or_repetition(
-    scene: Scene,
-) -> None:
-    for _ in range(6):
-        await scene.place(*PAID_ORDER)
-    for after in (0, 1, 10, 23, 24):
-        async with watching(scene, after_position=after) as watcher:
-            await watcher.caught_up()
-        assert watcher.positions == list(range(after + 1, 25))
-
-
-@pytest.mark.usefixtures("small")
-async def test_who_falls_behind_what_is_kept_gets_everything_nevertheless(
-    scene: Scene,
-) -> None:
-    async with watching(scene) as slow, watching(scene) as quick:
-        for number in range(30):
-            await scene.place(placed("x" * 100), project=number % 3 == 0)
-        await scene.project()
-        await quick.read_until(lambda: len(quick.events) == 30)
-        await slow.read_until(lambda: len(slow.events) == 30)
-    assert slow.positions == quick.positions == list(range(1, 31))
-
-
 async def test_a_client_that_does_not_read_holds_no_connection_of_the_store(
     scene: Scene,
 ) -> None:
@@ -211,12 +117,13 @@ async def test_a_client_that_does_not_read_holds_no_connection_of_the_store(
             assert len(other.events) == 100
         await scene.place()
         await eventually(lambda: scene.snapshots._open == 0)
+    await eventually(lambda: scene.server._watch._streams == 0)
 
 
+@pytest.mark.usefixtures("often")
 async def test_marks_come_though_nothing_is_wanted(scene: Scene) -> None:
-    interval = Duration(seconds=1)
     async with watching(
-        scene, customer_id="nobody", checkpoint_interval=interval
+        scene, customer_id="nobody", checkpoint_interval=OFTEN
     ) as watcher:
         await scene.place()
         await watcher.read_until(lambda: watcher.marks[-1].position == 1)
@@ -225,35 +132,18 @@ async def test_marks_come_though_nothing_is_wanted(scene: Scene) -> None:
     assert watcher.marks[-1].caught_up
 
 
+@pytest.mark.usefixtures("often")
 async def test_while_the_projector_stands_still_nobody_is_caught_up(
     scene: Scene,
 ) -> None:
     await scene.place()
     scene.later = 10_000_000
-    interval = Duration(seconds=1)
-    async with watching(
-        scene, after_position=0, checkpoint_interval=interval
-    ) as watcher:
+    async with watching(scene, after_position=0, checkpoint_interval=OFTEN) as watcher:
         await watcher.read_until(lambda: len(watcher.marks) > 1)
         assert watcher.positions == [1]
         assert not watcher.marks[-1].caught_up
-
-
-async def test_a_position_that_the_log_has_not_had_is_out_of_range(
-    scene: Scene,
-) -> None:
-    await scene.place()
-    refusing = asyncio.create_task(refused(scene, after_position=2))
-    while not refusing.done():
         await scene.beat()
-    failure = refusing.result()
-    assert failure.code is grpc.StatusCode.OUT_OF_RANGE
-    assert failure.metadata["newest_position"] == "1"
-
-
-async def test_a_position_of_another_store_is_refused(scene: Scene) -> None:
-    failure = await refused(scene, after_position=0, store_id=an_id())
-    assert failure.reason == "STORE_MISMATCH"
+        await watcher.caught_up()
 
 
 async def test_every_wrong_field_is_named(scene: Scene) -> None:
