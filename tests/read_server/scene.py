@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from contexts.orders.events import OrderEvent, OrderPlaced
 from contexts.orders.read.registry import ORDER_PROJECTIONS
+from eventcore.generations import Skip
 from eventcore.memory.write_store import MemoryWriteStore
 from eventcore.messages import EventEnvelope, Instant
 from eventcore.process.lifecycle import Stop
@@ -96,6 +97,20 @@ class Behind:
     @property
     def is_rebuilding(self) -> bool:
         return any(owned.rebuild is not None for owned in self.runner._owned)
+
+    def leave_out(self, projection: Projection, event: EventEnvelope) -> None:
+        """Has a read model do without an event, as an operator may who cannot mend it."""
+        skip = Skip(
+            position=event.position,
+            event_id=event.event_id,
+            event_type=event.type,
+            reason="it cannot be applied",
+            time=self._scene.clock(),
+        )
+        with self.store.begin() as unit:
+            unit.register.skip(projection.name, 1, skip)
+            unit.commit()
+        self.runner.reload()
 
     def step(self) -> None:
         """Applies one batch, to each read model that it is for."""

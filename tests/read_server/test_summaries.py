@@ -12,7 +12,7 @@ from orderes.v1.query_service_pb2 import (
 )
 from tests.orders.examples import CANCELLED_ORDER, PAID_ORDER, REFUND, euro
 from tests.read_server.scene import STORE_ID, Scene, at, placed
-from tests.support.order_log import START
+from tests.support.order_log import SECOND, START
 from tests.support.rpc import Failure, failure_of
 
 PRICE = euro(1)
@@ -98,6 +98,26 @@ async def test_pages_of_sales_follow_each_other_without_a_gap(scene: Scene) -> N
         if not token:
             break
     assert found == names
+
+
+async def test_pages_between_days_put_together_are_what_lies_between(
+    scene: Scene,
+) -> None:
+    """From the first day on and up to the last one, each whole."""
+    for number in range(6):
+        scene.log.now = START + number * 86_400 * SECOND
+        await sell(scene, "apples", "bread")
+    await scene.project()
+    days = sorted({each.day for each in (await sales(scene)).product_sales})
+    between = {"since_day": days[1], "until_day": days[4]}
+    token, found = "", []
+    while True:
+        page = await sales(scene, page_size=3, page_token=token, **between)
+        found += [(each.day, each.product_id) for each in page.product_sales]
+        token = page.next_page_token
+        if not token:
+            break
+    assert found == [(day, name) for day in days[1:5] for name in ("apples", "bread")]
 
 
 async def test_a_token_of_another_query_is_refused(scene: Scene) -> None:

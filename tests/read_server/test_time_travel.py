@@ -1,14 +1,21 @@
 """GetOrder as of a version or a time: the fold of the audit trail up to there."""
 
+import asyncio
+
 import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from contexts.orders.events import OrderEvent, OrderLineQuantityChanged
+from contexts.orders.events import (
+    OrderEvent,
+    OrderLineAdded,
+    OrderLineQuantityChanged,
+)
+from contexts.orders.read.order_events import ORDER_EVENTS
 from orderes.v1 import order_pb2
 from orderes.v1.consistency_pb2 import Consistency
 from orderes.v1.query_service_pb2 import GetOrderRequest
-from tests.orders.examples import CANCELLED_ORDER, PLACED, REFUND, REFUNDED_ORDER
+from tests.orders.examples import CANCELLED_ORDER, PLACED, REFUND, REFUNDED_ORDER, line
 from tests.read_server.scene import Scene, at
 from tests.support.envelopes import an_id
 from tests.support.order_log import START
@@ -108,6 +115,21 @@ async def test_a_long_history_is_folded_in_pieces_that_miss_nothing(
     for version in (99, 100, 101, 200, 251):
         order = await order_as_of(scene, order_id, version)
         assert (order.version, order.lines[0].quantity) == (version, version)
+
+
+async def test_a_version_that_was_left_out_is_what_there_was_before_it(
+    scene: Scene,
+) -> None:
+    """It has had that version: there are newer ones."""
+    order_id = await scene.place(PLACED)
+    (event,) = scene.append(order_id, OrderLineAdded(line=line("pears")))
+    behind = await scene.behind()
+    await asyncio.to_thread(behind.leave_out, ORDER_EVENTS, event)
+    await scene.place(OrderLineAdded(line=line("plums")), order_id=order_id)
+    found = [(await order_as_of(scene, order_id, asked)).version for asked in (1, 2, 3)]
+    assert found == [1, 1, 3]
+    failure = await failure_as_of(scene, GetOrderRequest(order_id=order_id, version=4))
+    assert failure.metadata["newest_version"] == "3"
 
 
 async def test_it_waits_for_the_position_that_is_demanded(scene: Scene) -> None:
