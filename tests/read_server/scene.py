@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,13 @@ from prometheus_client import CollectorRegistry
 
 from contexts.orders.events import OrderEvent, OrderPlaced
 from contexts.orders.read.registry import ORDER_PROJECTIONS
-from eventcore.generations import Skip
+from eventcore.generations import Role, Skip
 from eventcore.memory.write_store import MemoryWriteStore
 from eventcore.messages import EventEnvelope, Instant
 from eventcore.process.lifecycle import Stop
 from eventcore.process.settings import load_settings
 from eventcore.projection import Projection
+from eventcore.projection_register import ProjectionRegister
 from eventcore.sql.read_snapshots import SqlReadSnapshots
 from eventcore.sql.read_store import SqlReadStore, SqlReadStoreReader
 from eventcore.sql.sqlite import (
@@ -107,8 +108,30 @@ class Behind:
             reason="it cannot be applied",
             time=self._scene.clock(),
         )
+        self._change(lambda register: register.skip(projection.name, 1, skip))
+
+    def rebuild(self, projection: Projection) -> int:
+        """Makes a read model anew, which then takes over; the generation that serves."""
+        self._change(
+            lambda register: register.add_generation(
+                projection,
+                role=Role.BUILDING,
+                now=self._scene.clock(),
+                reason="asked",
+            )
+        )
+        self.project()
         with self.store.begin() as unit:
-            unit.register.skip(projection.name, 1, skip)
+            (serving,) = (
+                each
+                for each in unit.register.generations(projection.name)
+                if each.role is Role.SERVING
+            )
+        return serving.number
+
+    def _change(self, change: Callable[[ProjectionRegister], object]) -> None:
+        with self.store.begin() as unit:
+            change(unit.register)
             unit.commit()
         self.runner.reload()
 

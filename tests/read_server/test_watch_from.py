@@ -7,6 +7,7 @@ from typing import NoReturn
 import grpc
 import pytest
 
+from contexts.orders.read.order_events import ORDER_EVENTS
 from contexts.orders.read.watching import tail, watch
 from eventcore.errors import StoreUnavailable
 from eventcore.sql.read_snapshots import SqlReadSnapshots
@@ -91,6 +92,7 @@ async def test_a_store_that_goes_away_is_waited_for(
 ) -> None:
     """By who reads the past as by who waits for news; neither misses or repeats anything."""
     monkeypatch.setattr(tail, "STORE_AWAY_SECONDS", 0.01)
+    monkeypatch.setattr(tail, "QUIET_SECONDS", 0.01)
     for _ in range(5):
         await scene.place(*PAID_ORDER)
     asked: list[object] = []
@@ -156,3 +158,19 @@ async def test_a_position_that_the_log_has_not_had_is_out_of_range(
 async def test_a_position_of_another_store_is_refused(scene: Scene) -> None:
     failure = await refused(scene, after_position=0, store_id=an_id())
     assert failure.reason == "STORE_MISMATCH"
+
+
+async def test_a_read_model_that_takes_over_is_not_seen_by_who_watches(
+    scene: Scene,
+) -> None:
+    await scene.place(*PAID_ORDER)
+    behind = await scene.behind()
+    async with watching(scene, after_position=0) as watcher:
+        for generation, last in ((2, 5), (3, 6)):
+            made = await asyncio.to_thread(behind.rebuild, ORDER_EVENTS)
+            assert made == generation
+            await scene.place()
+            await watcher.read_to(last)
+            async with watching(scene, after_position=0) as late:
+                await late.read_to(last)
+            assert watcher.positions == late.positions == list(range(1, last + 1))
