@@ -33,6 +33,7 @@ from orderes.v1.command_service_pb2 import (
     CommandEnvelope,
     CommandResult,
     DeliverOrderRequest,
+    GetCommandResponse,
     StreamCommandsRequest,
     StreamCommandsResponse,
 )
@@ -326,22 +327,25 @@ async def test_a_stream_without_commands_opens_no_call_when_it_comes_back(
         yield GONE
 
     script.on("StreamCommands", breaking, executor.stream)
+    script.on("GetCommand", GetCommandResponse())
 
     async def source() -> AsyncIterator[DeliverOrderRequest]:
         yield commands(1)[0]
         await more.wait()
         yield commands(2)[1]
 
-    # It has no time to come back, but need not while nothing is to be sent.
-    answers = client.stream_commands(source(), give_up_seconds=0)
+    answers = client.stream_commands(source())
     await anext(answers)
     last = asyncio.ensure_future(anext(answers))
     break_now.set()
     await eventually(lambda: not _streams_open(script))
+    # What comes over the same connection now comes after the news that the stream broke.
+    await client.get_command(command_id="c-0")
     assert len(script.calls["StreamCommands"]) == 1
 
     more.set()
     assert (await last).command_id == "c-1"
+    assert len(script.calls["StreamCommands"]) == 2
     await answers.aclose()
 
 
