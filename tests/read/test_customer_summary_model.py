@@ -91,7 +91,7 @@ def paid_of(model: Model) -> dict[tuple[str, str], int]:
     }
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(logs())
 def test_totals_are_the_sum_of_the_events(log: list[EventEnvelope]) -> None:
     model = Model(CUSTOMER_SUMMARY).apply(log)

@@ -31,7 +31,7 @@ def naive_customers(log: list[EventEnvelope]) -> dict[str, str]:
     }
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(logs())
 def test_every_event_has_a_row_and_no_other_has(log: list[EventEnvelope]) -> None:
     rows = Model(ORDER_EVENTS).apply(log).rows(order_events)
@@ -59,7 +59,7 @@ def test_every_event_has_a_row_and_no_other_has(log: list[EventEnvelope]) -> Non
     ]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(logs())
 def test_every_event_is_ready_to_send(log: list[EventEnvelope]) -> None:
     rows = Model(ORDER_EVENTS).apply(log).rows(order_events)
@@ -70,7 +70,7 @@ def test_every_event_is_ready_to_send(log: list[EventEnvelope]) -> None:
         )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(logs())
 def test_it_knows_whose_every_order_is(log: list[EventEnvelope]) -> None:
     rows = Model(ORDER_EVENTS).apply(log).rows(order_customers)

@@ -94,7 +94,7 @@ def answer_in(row: dict[str, Any]) -> order_pb2.Order:
     return order_pb2.Order.FromString(row["answer"])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(logs())
 def test_each_order_is_the_fold_of_its_events(log: list[EventEnvelope]) -> None:
     rows = Model(ORDERS).apply(log).rows(orders)
@@ -116,7 +116,7 @@ def test_each_order_is_the_fold_of_its_events(log: list[EventEnvelope]) -> None:
         assert answer.order_id == order_id
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(logs())
 def test_lines_and_money_are_the_sum_of_the_events(log: list[EventEnvelope]) -> None:
     rows = Model(ORDERS).apply(log).rows(orders)
@@ -145,7 +145,7 @@ def test_lines_and_money_are_the_sum_of_the_events(log: list[EventEnvelope]) -> 
         assert answer.cancel_reason == order.reason
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(logs())
 def test_products_are_those_of_the_lines(log: list[EventEnvelope]) -> None:
     rows = Model(ORDERS).apply(log).rows(order_products)

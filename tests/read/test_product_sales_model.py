@@ -112,7 +112,7 @@ def paid_at(instant: Instant, placed: OrderPlaced = PLACED) -> list[EventEnvelop
     return [first, replace(second, record_time=instant)]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(logs())
 def test_sales_are_the_lines_of_the_orders_that_were_paid(
     log: list[EventEnvelope],
@@ -120,7 +120,7 @@ def test_sales_are_the_lines_of_the_orders_that_were_paid(
     assert sold_in(Model(PRODUCT_SALES).apply(log)) == naive(log)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(logs())
 def test_only_the_lines_of_open_orders_are_kept(log: list[EventEnvelope]) -> None:
     rows = Model(PRODUCT_SALES).apply(log).rows(open_orders)

@@ -59,7 +59,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize("projection", PROJECTIONS)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(st.data())
 def test_rows_do_not_depend_on_how_the_log_is_cut(
     projection: Projection, data: st.DataObject

@@ -52,11 +52,11 @@ async def test_a_position_to_come_is_waited_for(scene: Scene) -> None:
 
 
 async def test_every_write_can_be_read_by_its_position(scene: Scene) -> None:
-    """Two hundred writes, each read back while it is projected: no wake-up is lost.
+    """A hundred writes, each read back while it is projected: no wake-up is lost.
 
     The poll is so rare that one lost wake-up would fail the test.
     """
-    for _ in range(200):
+    for _ in range(100):
         order_id = an_id()
         (event,) = scene.append(order_id, placed())
         request = get(order_id, at_least(event.position, max_wait_seconds=10))

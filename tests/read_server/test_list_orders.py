@@ -247,7 +247,7 @@ async def test_a_page_of_large_orders_is_cut_before_it_is_too_large(
 ) -> None:
     """A client takes 4 MiB; sixty orders of two hundred long lines are more than that."""
     lines = placed(*(f"{'é' * 120}{number}" for number in range(200)))
-    order_ids = [await scene.place(lines, project=False) for _ in range(100)]
+    order_ids = [await scene.place(lines, project=False) for _ in range(80)]
     await scene.project()
     sizes = []
     found: list[str] = []
