@@ -12,7 +12,9 @@ from contexts.orders.wire.queries import (
     ORDER_PAGE_TOKENS,
     OrdersFilter,
     OrderSortKey,
+    list_orders,
 )
+from eventcore.fields import FieldFaults
 from eventcore.freshness import Requirement
 from eventcore.page_tokens import PageStart
 from orderes.v1 import order_pb2
@@ -284,6 +286,25 @@ async def test_a_token_belongs_to_its_query(scene: Scene) -> None:
     assert failure.code is grpc.StatusCode.INVALID_ARGUMENT
     assert set(failure.violations) == {"page_token"}
     assert "another query" in failure.violations["page_token"]
+
+
+@pytest.mark.parametrize("order_by", ["place_time", "place_time desc"])
+async def test_a_token_that_was_made_up_shows_nothing_beyond_the_bounds(
+    scene: Scene, order_by: str
+) -> None:
+    _, within, _ = await place_many(scene, 3)
+    bounded = ListOrdersRequest(
+        order_by=order_by,
+        placed_since=at(START + SECOND),
+        placed_before=at(START + 2 * SECOND),
+    )
+    start = PageStart(after=OrderSortKey(0, b"\x00" * 16), first_position=1)
+    if order_by.endswith("desc"):
+        start = PageStart(after=OrderSortKey(2**62, b"\xff" * 16), first_position=1)
+    query = list_orders(bounded, FieldFaults())
+    bounded.page_token = ORDER_PAGE_TOKENS.write(start, query=query.filter)
+    answer = await scene.queries.ListOrders(bounded)
+    assert [order.order_id for order in answer.orders] == [within]
 
 
 async def test_the_same_query_may_be_said_in_other_words(scene: Scene) -> None:

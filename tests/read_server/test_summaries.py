@@ -1,8 +1,17 @@
 """GetCustomerSummary and ListProductSales over the wire."""
 
+from typing import Any
+
 import grpc
 
 from contexts.orders.events import OrderPaid, PaymentReceived
+from contexts.orders.wire.summaries import (
+    SALES_PAGE_TOKENS,
+    SalesSortKey,
+    list_product_sales,
+)
+from eventcore.fields import FieldFaults
+from eventcore.page_tokens import PageStart
 from orderes.v1.consistency_pb2 import Consistency
 from orderes.v1.query_service_pb2 import (
     CustomerSummary,
@@ -109,7 +118,7 @@ async def test_pages_between_days_put_together_are_what_lies_between(
         await sell(scene, "apples", "bread")
     await scene.project()
     days = sorted({each.day for each in (await sales(scene)).product_sales})
-    between = {"since_day": days[1], "until_day": days[4]}
+    between: dict[str, Any] = {"since_day": days[1], "until_day": days[4]}
     token, found = "", []
     while True:
         page = await sales(scene, page_size=3, page_token=token, **between)
@@ -118,6 +127,13 @@ async def test_pages_between_days_put_together_are_what_lies_between(
         if not token:
             break
     assert found == [(day, name) for day in days[1:5] for name in ("apples", "bread")]
+    # One that was made up shows nothing that lies before.
+    request = ListProductSalesRequest(**between)
+    query = list_product_sales(request, FieldFaults())
+    start = PageStart(after=SalesSortKey("", "", ""), first_position=1)
+    token = SALES_PAGE_TOKENS.write(start, query=query.filter)
+    page = await sales(scene, page_token=token, **between)
+    assert [(each.day, each.product_id) for each in page.product_sales] == found
 
 
 async def test_a_token_of_another_query_is_refused(scene: Scene) -> None:

@@ -1,17 +1,14 @@
 """Consistency by itself: whatever comes between looking and waiting is not missed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Row, Select, Table
 
 from contexts.orders.read.order_events import ORDER_EVENTS
 from contexts.orders.read.orders import ORDERS
-from eventcore.checkpoints import Checkpoint
 from eventcore.errors import (
     PositionNotReached,
     ProjectionLagging,
@@ -22,121 +19,12 @@ from eventcore.errors import (
     TooStale,
 )
 from eventcore.freshness import Requirement
-from eventcore.messages import Instant
 from eventcore.projection import Projection
 from eventcore.wake import WakeReceiver
-from read_server.consistency import Consistency
+from tests.read_server.waiting import LONG, Store, Waiting
 from tests.support.eventually import eventually
 
-LONG = 20.0
 SECOND = 1_000_000
-
-
-class Served:
-    """A read model at a position."""
-
-    generation = 1
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.checkpoint = checkpoint
-
-    def table(self, table: Table) -> Table:
-        raise AssertionError(f"nobody here asks for rows: {table}")
-
-
-class Store:
-    """A read store whose position a test moves, also in the middle of a look."""
-
-    def __init__(self) -> None:
-        self.position = 0
-        self.complete_time: Instant = 0
-        self.looks = 0
-        self.is_away = False
-        self.instead: dict[str, Exception] = {}
-        """What there is in place of a read model, by its name."""
-        self.during_look: Callable[[], None] | None = None
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator["Store"]:
-        if self.is_away:
-            raise StoreUnavailable
-        yield self
-
-    async def served(self, projection: Projection) -> Served:
-        self.looks += 1
-        found = Served(
-            Checkpoint(
-                store_id="store",
-                position=self.position,
-                complete_time=self.complete_time,
-            )
-        )
-        if self.during_look is not None:
-            self.during_look()
-            self.during_look = None
-        # Long enough for whoever was woken to act on it before the look is over.
-        for _ in range(20):
-            await asyncio.sleep(0)
-        if projection.name in self.instead:
-            raise self.instead[projection.name]
-        return found
-
-    async def fetch(self, query: Select[Any]) -> Sequence[Row[Any]]:
-        raise AssertionError(f"nobody here asks for rows: {query}")
-
-
-class Waiting:
-    """A Consistency at work over such a store."""
-
-    def __init__(self, store: Store, wakes: WakeReceiver) -> None:
-        self.store = store
-        self.wakes = wakes
-        self.now: Instant = 0
-        self.consistency = Consistency(
-            snapshots=store,
-            wakes=wakes,
-            clock=lambda: self.now,
-            poll_seconds=LONG * 2,
-        )
-
-    def commit(self, position: int) -> None:
-        self.store.position = position
-        self.wakes.wake()
-
-    async def holds(self, count: int) -> None:
-        """Returns once so many wait, and their looks are over."""
-        consistency = self.consistency
-        await eventually(
-            lambda: (
-                sum(map(len, consistency._waiting.values())) == count
-                and consistency._looks._running is None
-            )
-        )
-
-    async def reach(
-        self,
-        position: int,
-        *,
-        seconds: float = LONG,
-        remaining: float | None = None,
-        projection: Projection = ORDERS,
-    ) -> None:
-        await self.demand(
-            Requirement(min_position=position, max_wait_seconds=seconds),
-            remaining=remaining,
-            projection=projection,
-        )
-
-    async def demand(
-        self,
-        requirement: Requirement,
-        *,
-        remaining: float | None = None,
-        projection: Projection = ORDERS,
-    ) -> None:
-        await self.consistency.reach(
-            requirement, projection=projection, time_remaining_seconds=remaining
-        )
 
 
 @pytest.fixture
@@ -179,7 +67,7 @@ async def test_wake_ups_cost_no_look_while_nobody_waits(waiting: Waiting) -> Non
 async def test_only_those_who_are_served_are_let_go(waiting: Waiting) -> None:
     first = asyncio.create_task(waiting.reach(1))
     second = asyncio.create_task(waiting.reach(2))
-    await asyncio.sleep(0.01)
+    await waiting.holds(2)
     waiting.commit(1)
     await asyncio.wait_for(first, timeout=LONG / 2)
     assert not second.done()
@@ -207,10 +95,10 @@ async def test_a_store_that_is_away_for_a_moment_is_waited_out(
     waiting: Waiting,
 ) -> None:
     reaching = asyncio.create_task(waiting.reach(1))
-    await asyncio.sleep(0.01)
+    await waiting.holds(1)
     waiting.store.is_away = True
     waiting.commit(1)
-    await asyncio.sleep(0.01)
+    await eventually(lambda: waiting.store.refusals > 0)
     waiting.store.is_away = False
     waiting.wakes.wake()
     await asyncio.wait_for(reaching, timeout=LONG / 2)
@@ -231,7 +119,7 @@ async def test_another_store_is_said_before_the_wait(waiting: Waiting) -> None:
 
 async def test_who_leaves_is_forgotten(waiting: Waiting) -> None:
     reaching = asyncio.create_task(waiting.reach(1))
-    await asyncio.sleep(0.01)
+    await waiting.holds(1)
     reaching.cancel()
     await asyncio.gather(reaching, return_exceptions=True)
     assert not any(waiting.consistency._waiting.values())
