@@ -3,18 +3,18 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Select
 
+from contexts.orders.read.customer_summary import customers, payments
 from contexts.orders.read.order_events import order_events
 from contexts.orders.read.orders import order_products, orders
 from contexts.orders.read.product_sales import sales
-from contexts.orders.read.queries import events_page, sort_keys
+from contexts.orders.read.queries import answers_of, events_page, sort_keys
 from contexts.orders.read.registry import ORDER_PROJECTIONS
-from contexts.orders.read.summaries import sales_page
+from contexts.orders.read.summaries import of_customer, sales_page
 from contexts.orders.read.time_travel import events_of
 from contexts.orders.read.watching.past import newest_events, page_of
 from contexts.orders.read.watching.watched import Wanted
@@ -82,9 +82,10 @@ CASES = [
 ]
 
 
-@pytest.fixture
-def connection(tmp_path: Path) -> Iterator[Connection]:
-    engine = owner_engine(tmp_path / "read.db", durable=False)
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
+    """One for all: nobody here writes."""
+    engine = owner_engine(tmp_path_factory.mktemp("plans") / "read.db", durable=False)
     with engine.begin() as connection:
         for projection in ORDER_PROJECTIONS:
             for table in projection.tables:
@@ -180,6 +181,21 @@ def test_what_an_order_was_comes_from_an_index(connection: Connection) -> None:
     plan = plan_of(connection, query)
     assert is_searched(plan), plan
     assert "order_events_by_order (order_id=? AND position>" in plan[0], plan
+
+
+def test_the_totals_of_a_customer_come_from_the_key(connection: Connection) -> None:
+    for table in (customers, payments):
+        plan = plan_of(connection, of_customer(table, "customer-1"))
+        assert is_searched(plan), plan
+        assert "(customer_id=?)" in plan[0], plan
+
+
+def test_orders_that_are_asked_for_together_come_from_the_key(
+    connection: Connection,
+) -> None:
+    plan = plan_of(connection, answers_of(orders, [b"x" * 16, b"y" * 16]))
+    assert is_searched(plan), plan
+    assert "(order_id=?)" in plan[0], plan
 
 
 SALES = {

@@ -142,11 +142,13 @@ class OrderQueries:
 
 
 async def _read_answers(moment: Moment, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-    table = moment.table(orders)
-    rows = await moment.fetch(
-        select(table.c.order_id, table.c.answer).where(table.c.order_id.in_(keys))
-    )
+    rows = await moment.fetch(answers_of(moment.table(orders), keys))
     return {row.order_id: row.answer for row in rows}
+
+
+def answers_of(orders: Table, keys: Sequence[bytes]) -> Select[Any]:
+    """Orders by their keys, each as it is sent."""
+    return select(orders.c.order_id, orders.c.answer).where(orders.c.order_id.in_(keys))
 
 
 def sort_keys(query: ListOrders, orders: Table, order_products: Table) -> Select[Any]:

@@ -40,8 +40,8 @@ class SummaryQueries:
             query.requirement, CUSTOMER_SUMMARY, time_remaining_seconds
         )
         async with self._moments.open(CUSTOMER_SUMMARY, query.requirement) as moment:
-            found = await moment.fetch(_of_customer(moment.table(customers), name))
-            paid = await moment.fetch(_of_customer(moment.table(payments), name))
+            found = await moment.fetch(of_customer(moment.table(customers), name))
+            paid = await moment.fetch(of_customer(moment.table(payments), name))
         if not found:
             return CustomerSummary(customer_id=name), moment.known
         (row,) = found
@@ -90,7 +90,8 @@ class SummaryQueries:
         )
 
 
-def _of_customer(table: Table, customer_id: str) -> Select[Any]:
+def of_customer(table: Table, customer_id: str) -> Select[Any]:
+    """What a table knows of a customer."""
     return select(table).where(table.c.customer_id == customer_id)
 
 
