@@ -2,7 +2,7 @@
 each.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from eventcore.generations import (
@@ -15,6 +15,7 @@ from eventcore.generations import (
 )
 from eventcore.projection import Projection
 from eventcore.projection_register import RegisterReader
+from eventcore.read_store import ReadStore
 from projector.follower import Follower
 from projector.rebuild import Rebuild
 
@@ -111,3 +112,10 @@ class Owned:
         follower = self._followers[made.number]
         if self.rebuild is None or self.rebuild.follower is not follower:
             self.rebuild = self.new_rebuild(follower)
+
+
+def load_all(read_store: ReadStore, projections: Iterable[Owned]) -> None:
+    """Takes over what is in the store. To be called after a commit, never before: it may fail."""
+    with read_store.begin() as unit:
+        for owned in projections:
+            owned.load(unit.register)

@@ -14,17 +14,18 @@ from eventcore.errors import (
     StoreBroken,
     StoreUnavailable,
 )
-from eventcore.generations import Generation, Lease, Progress, Role
+from eventcore.generations import Generation, Role
 from eventcore.messages import EventEnvelope, Instant
 from eventcore.projection import Projection
-from eventcore.read_store import ReadStore, ReadUnit
+from eventcore.read_store import ReadStore
 from eventcore.telemetry import ProjectionMetrics
 from eventcore.write_store import WriteStoreReader
 from projector.comparison import Comparisons
 from projector.figures import Figures
 from projector.follower import Follower
+from projector.heartbeat import Heartbeat
 from projector.log import LogBatch, LogRound
-from projector.owned import Owned
+from projector.owned import Owned, load_all
 from projector.pace import Slices
 from projector.poison import failure_of, log_failure
 from projector.rebuild import Rebuild
@@ -35,13 +36,8 @@ FRESHNESS_SECONDS = 1.0
 """How often it is written down that a projector lives and how fresh its read models are, while
 nothing happens. Less often, and answers would look old that are not."""
 
-LEASE_SECONDS = 15.0
-"""How long a projector keeps its projections without a sign of life."""
-
 COMPARING_SECONDS = 0.05
 """How often to look for the result of a comparison."""
-
-_LEASE = round(LEASE_SECONDS * 1_000_000)
 
 _log = structlog.get_logger()
 
@@ -103,8 +99,6 @@ class ProjectionRunner:
         self._metrics = metrics
         self._clock = clock
         self._moved = moved
-        self._owner = owner
-        self._seize = seize
         self._limits = limits
         self._monotonic = monotonic
         self._store_id: str | None = None
@@ -121,6 +115,14 @@ class ProjectionRunner:
             clock=clock,
             monotonic=monotonic,
             keep_seconds=limits.replaced_keep_seconds,
+        )
+        self._heartbeat = Heartbeat(
+            read_store=read_store,
+            owned=self._owned,
+            upkeep=self._upkeep,
+            clock=clock,
+            owner=owner,
+            seize=seize,
         )
         for owned in self._owned:
             metrics.watch_projection(owned.name, Figures(owned, clock))
@@ -150,7 +152,7 @@ class ProjectionRunner:
 
     def _take_over(self) -> None:
         # First what needs no write store: the metrics tell the truth also while it is waited for.
-        self._beat()
+        self._heartbeat.beat()
         with self._write_store.snapshot() as snapshot:
             head = snapshot.events.head()
             for owned in self._owned:
@@ -162,7 +164,7 @@ class ProjectionRunner:
                 if owned.lease is not None:
                     self._upkeep.begin(unit, owned, owned.lease, head)
             unit.commit()
-        self._load()
+        load_all(self._read_store, self._owned)
         self._store_id = head.store_id
         self._moved()
 
@@ -196,14 +198,8 @@ class ProjectionRunner:
 
     def reload(self) -> None:
         """Takes over what an operator has changed in the store."""
-        self._load()
+        load_all(self._read_store, self._owned)
         self._moved()
-
-    def _load(self) -> None:
-        """Takes over what is in the store. Never before a commit: it may fail."""
-        with self._read_store.begin() as unit:
-            for owned in self._owned:
-                owned.load(unit.register)
 
     def release(self) -> None:
         """Gives the projections up, so that another projector has them at once."""
@@ -212,15 +208,6 @@ class ProjectionRunner:
                 if owned.lease is not None:
                     unit.register.release(owned.lease)
             unit.commit()
-
-    def _acquire(self, unit: ReadUnit, owned: Owned, now: Instant) -> Lease | None:
-        return unit.register.acquire(
-            owned.name,
-            owner=self._owner,
-            now=now,
-            expire_time=now + _LEASE,
-            seize=self._seize,
-        )
 
     def _is_following(self, owned: Owned) -> bool:
         return (
@@ -392,7 +379,7 @@ class ProjectionRunner:
             # Another release serves more than both hold by now.
             rebuild.waits_for(behind)
             return False
-        self._load()
+        load_all(self._read_store, self._owned)
         say = _log.warning if compared is not None and compared.differs else _log.info
         say(
             "rebuild_took_over",
@@ -418,7 +405,7 @@ class ProjectionRunner:
         if self._monotonic() - self._beat_at < FRESHNESS_SECONDS:
             return False
         try:
-            taken = self._beat()
+            taken = self._heartbeat.beat()
         except (LeaseLost, CheckpointMoved) as error:
             # Of the others nothing is written either: the next call does it.
             self._lost(self._of(error.projection), error)
@@ -428,64 +415,8 @@ class ProjectionRunner:
             self.verify()
         return taken
 
-    def _beat(self) -> bool:
-        """Shows that it lives and how fresh the read models are, sees what others have done, and
-        takes projections that nobody has.
-
-        Returns:
-            Whether it has taken one.
-
-        Raises:
-            LeaseLost, CheckpointMoved: one is in other hands; nothing was written.
-        """
-        now = self._clock()
-        taken: list[tuple[Owned, Lease]] = []
-        reported: list[tuple[Follower, Progress]] = []
-        with self._read_store.begin() as unit:
-            for owned in self._owned:
-                if owned.lease is not None:
-                    reported += self._renew(unit, owned, owned.lease, now)
-                elif (lease := self._acquire(unit, owned, now)) is not None:
-                    taken.append((owned, lease))
-            unit.commit()
-        for follower, progress in reported:
-            follower.progress = progress
-        for owned, lease in taken:
-            owned.forget()
-            owned.lease = lease
-        self._load()
-        return bool(taken)
-
     def _of(self, name: str) -> Owned:
         return next(owned for owned in self._owned if owned.name == name)
-
-    def _renew(
-        self, unit: ReadUnit, owned: Owned, lease: Lease, now: Instant
-    ) -> list[tuple[Follower, Progress]]:
-        """Writes down that it lives and how fresh its generations are; the progress of those that
-        there was news of.
-        """
-        reported: list[tuple[Follower, Progress]] = []
-        unit.register.renew(lease, now=now, expire_time=now + _LEASE)
-        for follower in owned.followers:
-            generation = unit.generation(lease, follower.number)
-            if follower.is_fresher_than_written:
-                generation.advance(
-                    follower.checkpoint, expected_position=follower.position
-                )
-            progress = self._progress(owned, follower)
-            if progress != follower.progress:
-                generation.report(progress)
-                reported.append((follower, progress))
-        self._upkeep.retire(unit.register, owned)
-        return reported
-
-    def _progress(self, owned: Owned, follower: Follower) -> Progress:
-        rate = round(follower.rate.tick(), 1)
-        rebuild = owned.rebuild
-        if rebuild is not None and rebuild.follower is follower:
-            return rebuild.progress(rate)
-        return Progress(events_per_second=rate)
 
     def _new_follower(
         self, projection: Projection, generation: Generation, skipped: frozenset[int]

@@ -7,7 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from eventcore.errors import StoreUnavailable
-from projector.runner import LEASE_SECONDS, ProjectionRunner
+from projector.heartbeat import LEASE_SECONDS
+from projector.runner import ProjectionRunner
 from tests.orders.examples import PLACED
 from tests.projector.scene import Scene
 from tests.support.envelopes import an_id
