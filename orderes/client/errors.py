@@ -156,6 +156,13 @@ class InvalidFields(OrderesError, reason="INVALID_FIELDS"):
 
     outcome = Outcome.REFUSED
 
+    def __str__(self) -> str:
+        said = super().__str__()
+        faults = "; ".join(
+            f"{each.field}: {each.description}" for each in self.violations
+        )
+        return f"{said} ({faults})" if faults else said
+
     @property
     def violations(self) -> tuple[FieldFault, ...]:
         """The wrong fields, at most 20."""

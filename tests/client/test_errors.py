@@ -150,6 +150,9 @@ async def test_wrong_fields_are_named(client: Client, script: Script) -> None:
         FieldFault(field="order_id", description="must be a UUID"),
     )
     assert error.violations_total == 30
+    assert str(error) == (
+        "INVALID_FIELDS: invalid fields: order_id (order_id: must be a UUID)"
+    )
 
 
 async def test_a_broken_rule_is_named_with_what_it_compares(
