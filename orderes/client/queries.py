@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar, Unpack, assert_never
 
+from orderes.client.demands import consistency_of
 from orderes.client.errors import ProjectionLagging, StoreMismatch
 from orderes.client.options import Reading, Tracing, check_names
 from orderes.client.page_tokens import own_token, server_token
@@ -13,7 +14,6 @@ from orderes.client.session import Session
 from orderes.client.values import duration_of, timestamp_of
 from orderes.client.watch import CHECKPOINT_INTERVAL_SECONDS, Watch
 from orderes.events.v1.events_pb2 import RecordedEvent
-from orderes.v1.consistency_pb2 import Consistency
 from orderes.v1.order_pb2 import Order, OrderState
 from orderes.v1.query_service_pb2 import (
     GetCustomerSummaryRequest,
@@ -350,7 +350,7 @@ class QueryCalls:
         own: Position | None,
         repeating: Repeating,
     ) -> AnswerT:
-        request.consistency.CopyFrom(_consistency(reading, own))
+        request.consistency.CopyFrom(consistency_of(reading, own))
         is_patient = reading.get("max_wait_seconds") is None
         answer = await self._session.call(
             method,
@@ -362,29 +362,6 @@ class QueryCalls:
         )
         self._session.seen.note(Position.of(answer.read_info))
         return answer
-
-
-def _consistency(reading: Reading, own: Position | None) -> Consistency:
-    """The demand as a message.
-
-    Raises:
-        ValueError: it is two demands at once, or a duration is no number.
-    """
-    message = Consistency(allow_stale=reading.get("allow_stale", False))
-    demanded, staleness = (
-        reading.get("min_position"),
-        reading.get("max_staleness_seconds"),
-    )
-    if demanded is not None and staleness is not None:
-        raise ValueError("give min_position or max_staleness_seconds, not both")
-    if (position := demanded or own) is not None:
-        message.min_position = position.position
-        message.store_id = position.store_id
-    if staleness is not None:
-        message.max_staleness.CopyFrom(duration_of("max_staleness_seconds", staleness))
-    if (seconds := reading.get("max_wait_seconds")) is not None:
-        message.max_wait.CopyFrom(duration_of("max_wait_seconds", seconds))
-    return message
 
 
 async def _all_rows(
