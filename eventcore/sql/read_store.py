@@ -68,12 +68,9 @@ class SqlReadUnit:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._held: set[Lease] = set()
         self.register = SqlRegister(connection)
 
     def held(self, lease: Lease) -> None:
-        if lease in self._held:
-            return
         # SQLite has one writer at a time; elsewhere the lock on the row keeps the lease until the
         # end of the transaction.
         holder = select(projections.c.owner, projections.c.epoch).where(
@@ -82,7 +79,6 @@ class SqlReadUnit:
         row = self._connection.execute(holder.with_for_update()).one_or_none()
         if row is None or (row.owner, row.epoch) != (lease.owner, lease.epoch):
             raise LeaseLost(lease.projection, epoch=lease.epoch)
-        self._held.add(lease)
 
     def generation(self, lease: Lease, number: int) -> SqlGenerationUnit:
         self.held(lease)

@@ -177,6 +177,19 @@ def test_what_was_done_before_it_was_known_is_not_stored(
         assert found.pause is None
 
 
+def test_a_lease_that_is_given_up_is_lost_for_the_rest_of_the_unit(
+    read_store: ReadStore,
+) -> None:
+    lease = taken(read_store)
+    made(read_store)
+    with read_store.begin() as unit:
+        unit.generation(lease, 1)
+        unit.register.release(lease)
+        for name in USES:
+            with pytest.raises(LeaseLost):
+                USES[name](unit, lease)
+
+
 def test_a_lease_lasts_as_long_as_it_is_renewed(read_store: ReadStore) -> None:
     lease = taken(read_store)
     for now in (NOW + 900, NOW + 1_800):
