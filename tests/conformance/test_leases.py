@@ -185,9 +185,9 @@ def test_a_lease_that_is_given_up_is_lost_for_the_rest_of_the_unit(
     with read_store.begin() as unit:
         unit.generation(lease, 1)
         unit.register.release(lease)
-        for name in USES:
+        for use in USES.values():
             with pytest.raises(LeaseLost):
-                USES[name](unit, lease)
+                use(unit, lease)
 
 
 def test_a_lease_lasts_as_long_as_it_is_renewed(read_store: ReadStore) -> None:
