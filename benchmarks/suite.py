@@ -25,8 +25,8 @@ class Suite:
     measures: Callable[[Path], Mapping[str, Measure]]
     """What is measured, by name, with a directory for its data."""
 
-    def run(self, *, only: Collection[str], json_path: Path | None) -> None:
-        """Measures, and says what it found.
+    def run(self, *, only: Collection[str], json_path: Path | None) -> list[Report]:
+        """Measures, says what it found, and returns it.
 
         Args:
             only: The first words of the names of what to measure; everything if empty.
@@ -34,26 +34,23 @@ class Suite:
         """
         began = time.monotonic()
         ran_on = machine()
+        reports: list[Report] = []
+        click.echo(f"{self.title}: {' '.join(sys.argv[1:]) or 'as shipped'}")
+        click.echo(", ".join(f"{name} {value}" for name, value in ran_on.items()))
         with tempfile.TemporaryDirectory(prefix="orderes-benchmarks-") as directory:
-            reports = [
-                measure(_saying(name, began))
-                for name, measure in self.measures(Path(directory)).items()
-                if not only or name.split()[0] in only
-            ]
-        self._print(ran_on, reports, began)
+            for name, measure in self.measures(Path(directory)).items():
+                if only and name.split()[0] not in only:
+                    continue
+                report = measure(_saying(name, began))
+                # At once: who stops it before its end keeps what there is.
+                click.echo("\n" + table(report.title, report.rows))
+                reports.append(report)
+        click.echo(f"\nMeasured in {time.monotonic() - began:.0f} s.")
         if json_path is not None:
             figures = {report.name: report.figures for report in reports}
             content = {"machine": ran_on, "run": sys.argv[1:], "measures": figures}
             json_path.write_text(json.dumps(content, indent=2) + "\n")
-
-    def _print(
-        self, ran_on: dict[str, str], reports: list[Report], began: float
-    ) -> None:
-        click.echo(f"\n{self.title}: {' '.join(sys.argv[1:]) or 'as shipped'}")
-        click.echo(", ".join(f"{name} {value}" for name, value in ran_on.items()))
-        for report in reports:
-            click.echo("\n" + table(report.title, report.rows))
-        click.echo(f"\nMeasured in {time.monotonic() - began:.0f} s.")
+        return reports
 
 
 def _saying(name: str, began: float) -> Say:
