@@ -74,12 +74,19 @@ async def test_a_mark_is_a_place_to_go_on_from_though_nothing_was_sent(
 
 
 @pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(
+    ("limit", "value"),
+    [("EVENTS_KEPT_MAX", 8), ("BYTES_KEPT_MAX", 60_000), ("BYTES_KEPT_MAX", 1)],
+)
 async def test_who_falls_behind_what_is_kept_gets_everything_nevertheless(
-    scene: Scene,
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
+    """The events are so large that who does not read them is stuck in flow control."""
+    monkeypatch.setattr(tail, limit, value)
+    large = placed(*(f"{number:03}" + "x" * 120 for number in range(100)))
     async with watching(scene) as slow, watching(scene) as quick:
         for number in range(30):
-            await scene.place(placed("x" * 100), project=number % 3 == 0)
+            await scene.place(large, project=number % 3 == 0)
         await scene.project()
         await quick.read_to(30)
         await slow.read_to(30)
