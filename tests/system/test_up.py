@@ -213,13 +213,13 @@ def test_a_killed_up_leaves_no_process_no_lock_and_no_port(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("name", "addresses"),
     [
-        ("write", ("write-address", "write-metrics-address")),
+        ("write", ("write-address", "write-admin-address", "write-metrics-address")),
         ("projector", ("projector-address", "projector-metrics-address")),
         ("read", ("read-address", "read-metrics-address")),
     ],
 )
 def test_one_process_is_served_by_itself(
-    tmp_path: Path, name: str, addresses: tuple[str, str]
+    tmp_path: Path, name: str, addresses: tuple[str, ...]
 ) -> None:
     flags = [f"--{address}=127.0.0.1:0" for address in addresses]
 
