@@ -16,7 +16,7 @@ AGAINST := $(shell git rev-parse --quiet --verify main >/dev/null 2>&1 && { \
 	&& git rev-parse --quiet --verify main~1 || git rev-parse main; })
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test crash projections bursts reads lint protos lock clean
+.PHONY: help setup run test crash projections bench bursts reads lint protos lock clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
@@ -39,6 +39,9 @@ projections: .venv/development ## Kill, freeze and rebuild the projector under l
 
 bursts: .venv/development ## Measure the write server under bursts (ARGS="--seconds 20 --json FILE")
 	@$(BIN)/python -m benchmarks.bursts $(ARGS)
+
+bench: .venv/development ## Measure commands and queries beside an empty RPC (ARGS="--rounds 5 --json FILE")
+	@$(BIN)/python -m benchmarks.bench $(ARGS)
 
 reads: .venv/development ## Measure the read side (ARGS="--events 100000 --json FILE")
 	@$(BIN)/python -m benchmarks.reads $(ARGS)
