@@ -230,6 +230,8 @@ async def test_each_line_says_what_became_of_the_command(
             await failure_of(send(running))
             leaving.cancel()
             await eventually(lambda: len(lines.calls) == 8)
+        # Whose caller has left is executed nevertheless, and has its slot until then.
+        await running.depth_is(0)
         running.store.error = StoreUnavailable
         await failure_of(send(running))
         assert [(line["outcome"], line["reason"]) for line in fields(lines)] == [
