@@ -506,13 +506,12 @@ async def test_an_answer_that_does_not_come_in_time_is_an_unknown_outcome(
 
     with pytest.raises(DeadlineExceeded) as raised:
         await client.deliver_order(
-            order_id=ORDER_ID, command_id="c-1", timeout_seconds=0.1
+            order_id=ORDER_ID, command_id="c-1", timeout_seconds=1
         )
 
     assert raised.value.outcome is Outcome.UNKNOWN
     assert raised.value.command_id == "c-1"
-    # On a slow machine the deadline is over before the server hears of the call.
-    assert len(script.calls["DeliverOrder"]) <= 1
+    assert len(script.calls["DeliverOrder"]) == 1
 
 
 async def test_a_caller_who_cancels_is_cancelled_and_nothing_is_repeated(

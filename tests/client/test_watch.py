@@ -266,7 +266,7 @@ async def test_it_gives_up_when_it_makes_no_progress_for_too_long(
     """The mark at the beginning of each stream is none."""
     said = Messages([[mark(0), event(1), GONE], [mark(1), SHUTTING_DOWN]])
     script.on("WatchOrders", said.watch)
-    events = client.watch_orders(after=BEGINNING, give_up_seconds=0.3)
+    events = client.watch_orders(after=BEGINNING, give_up_seconds=1)
     loop = asyncio.get_running_loop()
     began = loop.time()
 
@@ -274,8 +274,8 @@ async def test_it_gives_up_when_it_makes_no_progress_for_too_long(
         await positions(events, until=99)
 
     assert raised.value.reason == "SHUTTING_DOWN"
-    assert loop.time() - began > 0.25
-    assert said.begun > 2
+    assert loop.time() - began > 0.8
+    assert said.begun > 5
     assert events.position == at(1)
 
 

@@ -35,9 +35,9 @@ from tests.support.read_side import (
 from tests.support.rpc import Failure
 from tests.support.write_process import start_write_server
 
-ROUNDS = int(os.environ.get("ORDERES_PROJECTOR_ROUNDS", "2"))
+ROUNDS = int(os.environ.get("ORDERES_PROJECTOR_ROUNDS", "3"))
 """How often the projector is killed; more for a long run."""
-WRITES = int(os.environ.get("ORDERES_READ_YOUR_WRITES", "100"))
+WRITES = int(os.environ.get("ORDERES_READ_YOUR_WRITES", "200"))
 """How many writes are read back; more for a long run."""
 REBUILD_FLAGS = ("--rebuild-share", "0.9")
 
